@@ -1,1 +1,6 @@
-//! placeholder
+//! placeholder essay
+
+pub mod access;
+pub mod convert;
+pub mod door;
+pub mod language;

@@ -1,1 +1,92 @@
-//! placeholder
+//! The log: the one place where Troika's messages lie, and the way back to them after a crash.
+//!
+//! It knows no message semantics. A frame carries records, what is said of each (meta, flags) and
+//! facts; all of them are opaque bytes here, and so are index pages and a checkpoint's state. It
+//! knows shards, indexes, terms and times, because they give frames their order.
+//!
+//! - [`FrameBuilder`] copies each record once and sums it once; the finished [`Frame`] is shared by
+//!   the tail cache and the log writer, and its sections go from there to `pwritev` uncopied.
+//! - [`Store`] belongs to one thread, which never waits for the disk: it appends, and polls for
+//!   what became durable, was loaded, or failed. One log thread writes all shards' frames, one
+//!   group at a time; a pool of two reads records and pages back and writes checkpoints.
+//! - Append, then apply: what may be applied is told by [`Store::ready`].
+//! - [`Disk`] is the seam to the world: [`FileDisk`] is the operating system, [`SimDisk`] a
+//!   deterministic disk that forgets, tears, fills up and fails. [`Store::open_manual`] runs
+//!   without threads, so that a whole node can be simulated.
+//!
+//! # Invariants
+//!
+//! - A frame of a shard follows the one before it: index + 1, term and time not smaller.
+//! - What [`Completion::Synced`] told is there after any crash, in order, or opening is refused
+//!   with an error that names file, offset and remedy. A frame that was not told so is there whole
+//!   or not at all, and nothing after a missing one is there.
+//! - Torn is what nothing knows synced; all else is damage. Witnesses are the synced position in
+//!   every later frame, a later segment, both kept checkpoints, and the mark that is written when
+//!   traffic pauses for 10 ms.
+//! - Old bytes are never taken for frames: a frame is believed only at its own log position, in its
+//!   own segment, of its own node.
+//! - A page or segment that one of the two kept checkpoints needs is neither overwritten nor
+//!   deleted.
+//! - A failed write or sync ends everything ([`Completion::Fault`]); no retry can know what the
+//!   kernel dropped.
+//!
+//! # A full disk
+//!
+//! Three segments are preallocated. When a new one cannot be, [`Completion::DiskFull`] comes and
+//! ordinary frames are refused, while two spares are left for essential frames and checkpoints:
+//! settling goes on, a checkpoint deletes what was settled, [`Completion::DiskFreed`] comes.
+//!
+//! # Caveats
+//!
+//! - Damage to the very last group that was synced before a power failure within 10 ms cannot be
+//!   told from a torn write: nothing later was written.
+//! - A frame larger than a segment, accepted while the disk is full, takes the spares' room; if
+//!   even that is too small, the store faults.
+//! - Kinds for a cluster and for cold segments have their numbers, and a log that holds one is
+//!   refused by this version. Cold segments are not made yet: one live message keeps its segment.
+//! - A load of one shard walks over other shards' frames; with many shards a point per 64 KB of a
+//!   shard's own frames may lie far before the frame.
+//! - Checkpoints clone the segment table while the log thread waits: 2.6 MB per 10 GB of log.
+//! - Unix only, for positioned reads and writes.
+//!
+//! The format, byte by byte, is in [`format`](mod@format), `segment`, `pages` and `checkpoint`.
+
+mod ids;
+mod error;
+
+mod disk;
+mod sim;
+
+pub mod format;
+mod frame;
+
+mod cache;
+mod checkpoint;
+mod engine;
+mod log;
+mod pages;
+mod queue;
+mod reader;
+mod recovery;
+mod replay;
+mod segment;
+mod spares;
+mod store;
+mod window;
+
+pub use disk::{Disk, DiskFile, FileDisk};
+pub use engine::Waker;
+pub use error::{AppendError, LoadError, StoreError};
+pub use format::Kind;
+pub use frame::{
+    FRAME_BYTES_GOAL, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, Frame, FrameBuilder, FrameFull, Head,
+    Heads, RECORD_BYTES_MAX,
+};
+pub use ids::{Index, MessageId, Millis, NodeId, PageSlot, Shard, Slot, Term};
+pub use pages::PAGE_BYTES;
+pub use replay::Replay;
+pub use sim::{Dice, Loss, SimDisk};
+pub use store::{
+    Class, Completion, Durability, LoadedRecords, Options, Recovered, RecoveredCheckpoint,
+    ShardMark, Store,
+};

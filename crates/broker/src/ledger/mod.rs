@@ -1,0 +1,534 @@
+//! The ledger of a shard: the facts about its messages, and nothing else. It changes only by
+//! applying frames in order; it has no clock and asks nobody. A replayed ledger equals the live
+//! one, which [`Ledger::encode`] lets tests compare byte by byte.
+//!
+//! Caveat: messages kept for later stand in one ordered map in memory, about 64 bytes each; a
+//! checkpoint writes all of them. Pages for them matter from some hundred thousand on.
+
+mod fact;
+mod pages;
+mod producers;
+
+pub use fact::{Decision, Fact, Reason};
+pub use pages::{Lookup, PAGE_ENTRIES, Pages, entries_from};
+
+use std::collections::BTreeMap;
+
+use crate::bytes::{Reader, Undecodable, Writer};
+use crate::entry::{Entry, EntryFlags};
+use crate::event::PageSlot;
+use crate::id::{GroupId, Index, MessageRef, Millis, PartitionId, Position, QueueId, ShardId};
+use crate::map::IdMap;
+use crate::pass::{Destination, Head};
+use crate::topology::TopologyFact;
+use producers::Producers;
+
+/// The ledger of one shard.
+pub struct Ledger {
+    shard: ShardId,
+    queues: IdMap<QueueId, QueueLedger>,
+    partitions: BTreeMap<PartitionId, PartitionLedger>,
+    cursors: BTreeMap<(PartitionId, GroupId), Position>,
+    kept: BTreeMap<Kept, Entry>,
+    producers: Producers,
+    /// Messages of open transactions, by the frame they came in.
+    prepared: BTreeMap<u64, Vec<(Index, Millis, u16, Head)>>,
+    applied: Index,
+    /// Never goes back.
+    time: Millis,
+    /// Pages of which nothing is live any more, since the last checkpoint.
+    freed: Vec<PageSlot>,
+    /// Whose page lies in a slot of the page file, and where it begins.
+    spilled: BTreeMap<PageSlot, (PageOwner, Position)>,
+}
+
+/// What is known about one queue.
+#[derive(Default)]
+pub struct QueueLedger {
+    pub pages: Pages,
+    /// Counted releases of the live positions that have any.
+    attempts: BTreeMap<Position, u32>,
+    /// Everything below may have been handed out.
+    offered: Position,
+    ttl_ms: Option<u64>,
+}
+
+#[derive(Default)]
+struct PartitionLedger {
+    pages: Pages,
+    first: Position,
+}
+
+/// A message kept for later, in the order of coming due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Kept {
+    pub due: Millis,
+    pub index: Index,
+    pub slot: u16,
+}
+
+/// Who has something new after a frame was applied; dispatch looks there.
+#[derive(Debug, Default)]
+pub struct Applied {
+    pub queues: Vec<QueueId>,
+    pub partitions: Vec<PartitionId>,
+    /// Where each message of the frame stands in its first partition, by slot.
+    pub placed: Vec<(u16, PartitionId, Position)>,
+    /// Ranges that were settled.
+    pub settled: Vec<(QueueId, std::ops::Range<Position>)>,
+    pub returned: Vec<(QueueId, Position)>,
+    pub removed: Vec<QueueId>,
+}
+
+impl Ledger {
+    pub fn new(shard: ShardId) -> Ledger {
+        Ledger {
+            shard,
+            queues: IdMap::default(),
+            partitions: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            producers: Producers::default(),
+            prepared: BTreeMap::new(),
+            applied: Index(0),
+            time: Millis(0),
+            freed: Vec::new(),
+            spilled: BTreeMap::new(),
+        }
+    }
+
+    /// The last frame that was applied.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    pub fn time(&self) -> Millis {
+        self.time
+    }
+
+    pub fn queue(&self, queue: QueueId) -> Option<&QueueLedger> {
+        self.queues.get(&queue)
+    }
+
+    pub fn message(&self, entry: Entry) -> MessageRef {
+        entry.message(self.shard)
+    }
+
+    /// The pages of a partition and its first offset; empty ones for one without messages.
+    pub fn partition(&self, partition: PartitionId) -> Option<(&Pages, Position)> {
+        self.partitions.get(&partition).map(|ledger| (&ledger.pages, ledger.first))
+    }
+
+    pub fn cursor(&self, group: GroupId, partition: PartitionId) -> Option<Position> {
+        self.cursors.get(&(partition, group)).copied()
+    }
+
+    pub fn last_sequence(&self, producer: &str) -> Option<u64> {
+        self.producers.last(producer)
+    }
+
+    /// The first kept message, if it is due.
+    pub fn due(&self, now: Millis) -> impl Iterator<Item = (Kept, Entry)> + '_ {
+        self.kept.iter().take_while(move |(kept, _)| kept.due <= now).map(|(k, e)| (*k, *e))
+    }
+
+    pub fn next_due(&self) -> Option<Millis> {
+        self.kept.first_key_value().map(|(kept, _)| kept.due)
+    }
+
+    /// Applies one frame. Frames come in the order of their index, each once.
+    pub fn apply(
+        &mut self,
+        index: Index,
+        time: Millis,
+        heads: &[Head],
+        facts: &[Fact],
+    ) -> Applied {
+        assert!(index > self.applied, "frame {index} after {}", self.applied);
+        self.applied = index;
+        self.time = self.time.max(time);
+        let mut applied = Applied::default();
+        let prepared = facts.iter().find_map(|fact| match fact {
+            Fact::Prepared { transaction } => Some(*transaction),
+            Fact::Settled { .. }
+            | Fact::Returned { .. }
+            | Fact::Offered { .. }
+            | Fact::Fired { .. }
+            | Fact::Trimmed { .. }
+            | Fact::Cursor { .. }
+            | Fact::Producer { .. }
+            | Fact::Decided { .. }
+            | Fact::Topology(_) => None,
+        });
+        match prepared {
+            Some(transaction) => {
+                let held = self.prepared.entry(transaction).or_default();
+                let slots = heads.iter().enumerate();
+                held.extend(slots.map(|(slot, head)| (index, time, slot as u16, head.clone())));
+            }
+            None => {
+                for (slot, head) in heads.iter().enumerate() {
+                    self.store(index, self.time, slot as u16, head, &mut applied);
+                }
+            }
+        }
+        for fact in facts {
+            self.apply_fact(fact, &mut applied);
+        }
+        applied.queues.dedup();
+        applied.partitions.dedup();
+        applied
+    }
+
+    fn store(
+        &mut self,
+        index: Index,
+        time: Millis,
+        slot: u16,
+        head: &Head,
+        applied: &mut Applied,
+    ) {
+        let summary = head.summary;
+        for destination in head.destinations.as_slice() {
+            match *destination {
+                Destination::Queue(id) => {
+                    // Deleted since it was routed: the message is nobody's.
+                    let Some(queue) = self.queues.get_mut(&id) else { continue };
+                    let ttl = queue.ttl_ms.map(|ttl| time.plus(ttl));
+                    let expires = summary.expires.into_iter().chain(ttl).min();
+                    let (flags, aux) = match expires {
+                        Some(at) => (
+                            summary.flags.with(EntryFlags::EXPIRES),
+                            Entry::expiry_aux(at.max(Millis(1)), time),
+                        ),
+                        None => (summary.flags, 0),
+                    };
+                    queue.pages.push(Entry::new(index, slot, flags, head.size, aux), time);
+                    applied.queues.push(id);
+                }
+                Destination::Partition(id) => {
+                    let entry =
+                        Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
+                    let partition = self.partitions.entry(id).or_default();
+                    let position = partition.pages.push(entry, time);
+                    applied.placed.push((slot, id, position));
+                    applied.partitions.push(id);
+                }
+                Destination::Timer(due) => {
+                    let entry =
+                        Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
+                    self.kept.insert(Kept { due, index, slot }, entry);
+                }
+            }
+        }
+    }
+
+    fn apply_fact(&mut self, fact: &Fact, applied: &mut Applied) {
+        match fact {
+            Fact::Settled { queue, range, reason: _ } => {
+                let Some(ledger) = self.queues.get_mut(queue) else { return };
+                ledger.pages.settle_range(range.clone(), &mut self.freed);
+                while let Some((position, _)) = ledger.attempts.range(range.clone()).next() {
+                    let position = *position;
+                    ledger.attempts.remove(&position);
+                }
+                applied.settled.push((*queue, range.clone()));
+            }
+            Fact::Returned { queue, position, attempts } => {
+                let Some(ledger) = self.queues.get_mut(queue) else { return };
+                if ledger.pages.is_live(*position) {
+                    ledger.attempts.insert(*position, *attempts);
+                    applied.returned.push((*queue, *position));
+                }
+            }
+            Fact::Offered { queue, below } => {
+                let Some(ledger) = self.queues.get_mut(queue) else { return };
+                ledger.offered = ledger.offered.max(*below);
+                applied.queues.push(*queue);
+            }
+            Fact::Fired { due, index, slot } => {
+                self.kept.remove(&Kept { due: *due, index: *index, slot: *slot });
+            }
+            Fact::Trimmed { partition, below } => {
+                let Some(ledger) = self.partitions.get_mut(partition) else { return };
+                ledger.pages.settle_range(ledger.first..*below, &mut self.freed);
+                ledger.first = ledger.first.max(*below);
+            }
+            Fact::Cursor { group, partition, offset } => {
+                self.cursors.insert((*partition, *group), *offset);
+            }
+            Fact::Producer { name, sequence } => {
+                self.producers.stored(name, *sequence, self.time);
+            }
+            Fact::Prepared { .. } => {}
+            Fact::Decided { transaction, decision } => {
+                let held = self.prepared.remove(transaction).unwrap_or_default();
+                match decision {
+                    Decision::Commit => {
+                        for (index, time, slot, head) in held {
+                            self.store(index, time, slot, &head, applied);
+                        }
+                    }
+                    Decision::Abort => {}
+                }
+            }
+            Fact::Topology(fact) => self.apply_topology(fact, applied),
+        }
+    }
+
+    /// Applies a change of the topology, as far as it is about queues and partitions in here.
+    pub fn apply_topology(&mut self, fact: &TopologyFact, applied: &mut Applied) {
+        match fact {
+            TopologyFact::QueueSet { id, spec } => {
+                if self.holds(*id) {
+                    self.queues.entry(*id).or_default().ttl_ms = spec.options.message_ttl_ms;
+                }
+            }
+            TopologyFact::QueueRemoved { id } => {
+                if let Some(queue) = self.queues.remove(id) {
+                    self.freed.extend(queue.pages.slots());
+                    applied.removed.push(*id);
+                }
+            }
+            TopologyFact::AddressRemoved { id, durability: _ } => {
+                let first = PartitionId { address: *id, number: 0 };
+                let last = PartitionId { address: *id, number: u32::MAX };
+                let gone: Vec<_> = self.partitions.range(first..=last).map(|(p, _)| *p).collect();
+                for partition in gone {
+                    let ledger = self.partitions.remove(&partition).expect("found above");
+                    self.freed.extend(ledger.pages.slots());
+                }
+                self.cursors.retain(|(partition, _), _| partition.address != *id);
+            }
+            TopologyFact::GroupRemoved { id } => {
+                self.cursors.retain(|(_, group), _| group != id);
+            }
+            TopologyFact::AddressSet { .. }
+            | TopologyFact::Bound { .. }
+            | TopologyFact::Unbound { .. }
+            | TopologyFact::GroupSet { .. }
+            | TopologyFact::UserSet(_)
+            | TopologyFact::UserRemoved { .. } => {}
+        }
+    }
+
+    /// Whether a queue of this id belongs to this shard.
+    fn holds(&self, queue: QueueId) -> bool {
+        match queue.durability() {
+            crate::id::Durability::Durable => self.shard != ShardId::VOLATILE,
+            crate::id::Durability::Volatile => self.shard == ShardId::VOLATILE,
+        }
+    }
+
+    /// Transactions that no decision has reached: their messages are nobody's.
+    pub fn undecided(&self) -> impl Iterator<Item = u64> + '_ {
+        self.prepared.keys().copied()
+    }
+
+    /// Takes in a page from the page file; tells whose it was, unless it went meanwhile.
+    pub fn page_loaded(
+        &mut self,
+        slot: PageSlot,
+        entries: Box<[Entry]>,
+    ) -> Option<(PageOwner, Position)> {
+        let (owner, first) = *self.spilled.get(&slot)?;
+        self.pages_mut(owner)?.loaded(first, entries);
+        Some((owner, first))
+    }
+
+    pub fn evict(&mut self, of: PageOwner, first: Position) {
+        if let Some(pages) = self.pages_mut(of) {
+            pages.evict(first);
+        }
+    }
+
+    fn pages_mut(&mut self, of: PageOwner) -> Option<&mut Pages> {
+        match of {
+            PageOwner::Queue(id) => self.queues.get_mut(&id).map(|queue| &mut queue.pages),
+            PageOwner::Partition(id) => self.partitions.get_mut(&id).map(|p| &mut p.pages),
+        }
+    }
+
+    /// Spills every full page; tells which, so that they can be evicted later.
+    pub fn spill(
+        &mut self,
+        write: &mut dyn FnMut(Vec<u8>) -> PageSlot,
+    ) -> Vec<(PageOwner, Position)> {
+        let mut spilled: Vec<(PageOwner, Position, PageSlot)> = Vec::new();
+        let mut ids: Vec<_> = self.queues.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let queue = self.queues.get_mut(&id).expect("a key of the map");
+            let pages = queue.pages.spill(write);
+            spilled.extend(pages.into_iter().map(|(at, slot)| (PageOwner::Queue(id), at, slot)));
+        }
+        for (id, partition) in &mut self.partitions {
+            let owner = PageOwner::Partition(*id);
+            let pages = partition.pages.spill(write);
+            spilled.extend(pages.into_iter().map(|(at, slot)| (owner, at, slot)));
+        }
+        self.spilled.extend(spilled.iter().map(|(owner, at, slot)| (*slot, (*owner, *at))));
+        spilled.into_iter().map(|(owner, at, _)| (owner, at)).collect()
+    }
+
+    /// Pages that nothing here refers to any more, since this was last asked.
+    pub fn take_freed(&mut self) -> Vec<PageSlot> {
+        let freed = std::mem::take(&mut self.freed);
+        for slot in &freed {
+            self.spilled.remove(slot);
+        }
+        freed
+    }
+
+    /// The pages in the page file that this ledger refers to.
+    pub fn slots(&self) -> Vec<PageSlot> {
+        let freed: std::collections::BTreeSet<_> = self.freed.iter().collect();
+        self.spilled.keys().filter(|slot| !freed.contains(slot)).copied().collect()
+    }
+
+    /// All queues, in the order of their ids.
+    pub fn queue_ids(&self) -> Vec<QueueId> {
+        let mut ids: Vec<_> = self.queues.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The oldest frame of which a message still lives.
+    pub fn index_min(&self) -> Index {
+        let queues = self.queues.values().filter_map(|queue| queue.pages.index_min());
+        let partitions = self.partitions.values().filter_map(|p| p.pages.index_min());
+        let kept = self.kept.keys().map(|kept| kept.index);
+        let prepared = self.prepared.values().flatten().map(|(index, ..)| *index);
+        queues.chain(partitions).chain(kept).chain(prepared).min().unwrap_or(self.applied.next())
+    }
+
+    /// The whole ledger, as of the last applied frame. To be called after [`Ledger::spill`].
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_number(self.applied.0);
+        out.put_number(self.time.0);
+        let mut queues: Vec<_> = self.queues.iter().collect();
+        queues.sort_unstable_by_key(|(id, _)| **id);
+        out.put_number(queues.len() as u64);
+        for (id, queue) in queues {
+            out.put_number(id.0);
+            queue.encode(out);
+        }
+        out.put_number(self.partitions.len() as u64);
+        for (id, partition) in &self.partitions {
+            fact::put_partition(out, *id);
+            out.put_number(partition.first.0);
+            partition.pages.encode(out);
+        }
+        out.put_number(self.cursors.len() as u64);
+        for ((partition, group), offset) in &self.cursors {
+            fact::put_partition(out, *partition);
+            out.put_number(group.0);
+            out.put_number(offset.0);
+        }
+        out.put_number(self.kept.len() as u64);
+        for (kept, entry) in &self.kept {
+            out.put_number(kept.due.0);
+            out.extend_from_slice(&entry.to_bytes());
+        }
+        self.producers.encode(out);
+        out.put_number(self.prepared.len() as u64);
+        for (transaction, held) in &self.prepared {
+            out.put_number(*transaction);
+            out.put_number(held.len() as u64);
+            for (index, time, slot, head) in held {
+                out.put_number(index.0);
+                out.put_number(time.0);
+                out.put_number(u64::from(*slot));
+                out.put_number(u64::from(head.size));
+                let mut meta = Vec::new();
+                head.encode_meta(&mut meta);
+                out.put_bytes(&meta);
+            }
+        }
+    }
+
+    pub fn decode(shard: ShardId, reader: &mut Reader<'_>) -> Result<Ledger, Undecodable> {
+        let mut ledger = Ledger::new(shard);
+        ledger.applied = Index(reader.number()?);
+        ledger.time = Millis(reader.number()?);
+        for _ in 0..reader.count()? {
+            let id = QueueId(reader.number()?);
+            let queue = QueueLedger::decode(reader)?;
+            let owner = PageOwner::Queue(id);
+            ledger.spilled.extend(queue.pages.spilled().map(|(at, slot)| (slot, (owner, at))));
+            ledger.queues.insert(id, queue);
+        }
+        for _ in 0..reader.count()? {
+            let id = fact::partition(reader)?;
+            let first = Position(reader.number()?);
+            let pages = Pages::decode(reader)?;
+            let owner = PageOwner::Partition(id);
+            ledger.spilled.extend(pages.spilled().map(|(at, slot)| (slot, (owner, at))));
+            ledger.partitions.insert(id, PartitionLedger { pages, first });
+        }
+        for _ in 0..reader.count()? {
+            let partition = fact::partition(reader)?;
+            let group = GroupId(reader.number()?);
+            ledger.cursors.insert((partition, group), Position(reader.number()?));
+        }
+        for _ in 0..reader.count()? {
+            let due = Millis(reader.number()?);
+            let bytes = reader.take(Entry::BYTES)?;
+            let entry = Entry::from_bytes(bytes.try_into().expect("sixteen bytes were taken"));
+            ledger.kept.insert(Kept { due, index: entry.index(), slot: entry.slot() }, entry);
+        }
+        ledger.producers = Producers::decode(reader)?;
+        for _ in 0..reader.count()? {
+            let transaction = reader.number()?;
+            let mut held = Vec::new();
+            for _ in 0..reader.count()? {
+                let index = Index(reader.number()?);
+                let time = Millis(reader.number()?);
+                let slot = u16::try_from(reader.number()?).map_err(|_| Undecodable("slot"))?;
+                let size = reader.u32()?;
+                held.push((index, time, slot, Head::decode_meta(size, reader.bytes()?)?));
+            }
+            ledger.prepared.insert(transaction, held);
+        }
+        Ok(ledger)
+    }
+}
+
+impl QueueLedger {
+    pub fn attempts(&self, position: Position) -> u32 {
+        self.attempts.get(&position).copied().unwrap_or(0)
+    }
+
+    pub fn offered(&self) -> Position {
+        self.offered
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.pages.encode(out);
+        out.put_number(self.attempts.len() as u64);
+        for (position, attempts) in &self.attempts {
+            out.put_number(position.0);
+            out.put_number(u64::from(*attempts));
+        }
+        out.put_number(self.offered.0);
+        out.put_option(self.ttl_ms, |out, ttl| out.put_number(ttl));
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<QueueLedger, Undecodable> {
+        let pages = Pages::decode(reader)?;
+        let mut attempts = BTreeMap::new();
+        for _ in 0..reader.count()? {
+            attempts.insert(Position(reader.number()?), reader.u32()?);
+        }
+        let offered = Position(reader.number()?);
+        let ttl_ms = reader.option(|r| r.number())?;
+        Ok(QueueLedger { pages, attempts, offered, ttl_ms })
+    }
+}
+
+/// Whose page it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PageOwner {
+    Queue(QueueId),
+    Partition(PartitionId),
+}

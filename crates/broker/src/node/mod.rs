@@ -1,0 +1,320 @@
+//! A node: the topology, one shard with a log and one without, and the order between them.
+//!
+//! One step is: [`Node::handle`] decides about a pass and gives out frames; the frames are
+//! appended; [`Node::advance`] applies what is durable, hands out messages and answers. What it
+//! wants logged itself (marks, forwarded messages) comes out of the next `handle`.
+//!
+//! Invariants. Frames are applied in the order of their index, each exactly once, and only when
+//! every frame up to it that must be synced is. Facts of the topology go through the log shard's
+//! order even if nothing of them is logged, so that the topology has one history. `planned` is
+//! ahead of `visible` by exactly the pending facts.
+//!
+//! Caveat: the volatile part of a transaction becomes visible when it is handed over, not when
+//! its durable part is synced.
+
+mod handle;
+mod moves;
+mod shard;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::bytes::{Reader, Undecodable, Writer};
+use crate::dispatch::Doomed;
+use crate::event::{Effects, Event, PageSlot, Records};
+use crate::id::{Durability, Index, Millis, Position, QueueId, SessionId, ShardId};
+use crate::ledger::{Decision, Fact, Kept, PageOwner, entries_from};
+use crate::pass::Head;
+use crate::topology::{AddressSpec, BirthRule, Change, Limits, Topology, TopologyFact};
+use moves::Moves;
+use shard::{Pending, Shard};
+
+/// Pages of the page file that are kept in memory: 4 MB.
+const PAGES_CACHED_MAX: usize = 512;
+const STATE_VERSION: u8 = 1;
+
+/// What a node is made with.
+#[derive(Clone)]
+pub struct Config {
+    /// Addresses that exist from the start; their ids are fixed by their order.
+    pub addresses: Vec<AddressSpec>,
+    /// Which queues are born bound, and to what.
+    pub birth: BirthRule,
+    pub limits: Limits,
+    /// What a reader of partitions compares of a key.
+    pub tag_hash: fn(&str) -> u32,
+}
+
+pub struct Node {
+    /// With everything that is decided.
+    planned: Topology,
+    /// With everything that is durable: what doors see.
+    visible: Topology,
+    tag_hash: fn(&str) -> u32,
+    log: Shard,
+    volatile: Shard,
+    /// Wait for their record.
+    doomed: VecDeque<Doomed>,
+    /// Kept messages on their way out.
+    firing: BTreeSet<Kept>,
+    moves: Moves,
+    next_transaction: u64,
+    /// Takes turns among partitions for messages that ask for none.
+    turn: u64,
+    /// Pages that could be forgotten, oldest first.
+    cached: VecDeque<(PageOwner, Position)>,
+    /// When to see whether a queue has been idle for too long.
+    idle: BTreeSet<(Millis, QueueId)>,
+}
+
+/// The state of a node, to be written as the root of everything.
+pub struct Checkpoint {
+    pub state: Vec<u8>,
+    /// The last log frame that is in it.
+    pub at: Index,
+    /// Pages that it refers to.
+    pub pages: Vec<PageSlot>,
+    /// Pages that nothing refers to any more.
+    pub freed: Vec<PageSlot>,
+    /// The oldest frame of which a message still lives.
+    pub low_water: Index,
+}
+
+impl Node {
+    pub fn new(config: Config) -> Node {
+        let topology = Topology::new(&config.addresses, config.birth, config.limits);
+        Node {
+            planned: topology.clone(),
+            visible: topology,
+            tag_hash: config.tag_hash,
+            log: Shard::new(ShardId::LOG),
+            volatile: Shard::new(ShardId::VOLATILE),
+            doomed: VecDeque::new(),
+            firing: BTreeSet::new(),
+            moves: Moves::default(),
+            next_transaction: 1,
+            turn: 0,
+            cached: VecDeque::new(),
+            idle: BTreeSet::new(),
+        }
+    }
+
+    /// Begins recovery from a checkpoint; `replay` and `recovered` follow.
+    pub fn restore(config: Config, state: &[u8]) -> Result<Node, Undecodable> {
+        let mut node = Node::new(config.clone());
+        let mut reader = Reader::new(state);
+        if reader.u8()? != STATE_VERSION {
+            return Err(Undecodable("state version"));
+        }
+        let Config { addresses, birth, limits, tag_hash: _ } = &config;
+        node.visible =
+            Topology::decode_checkpoint(reader.bytes()?, addresses, *birth, *limits)?;
+        node.log.restore(&mut reader)?;
+        Ok(node)
+    }
+
+    /// Applies a frame of the log again. `metas` gives each message's record size and the bytes
+    /// that [`Head::encode_meta`] wrote. A frame that the checkpoint holds is passed over.
+    pub fn replay<'a>(
+        &mut self,
+        index: Index,
+        time: Millis,
+        metas: &mut dyn Iterator<Item = (u32, &'a [u8])>,
+        facts: &[u8],
+    ) -> Result<(), Undecodable> {
+        if index <= self.log.ledger.applied() {
+            return Ok(());
+        }
+        let heads =
+            metas.map(|(size, meta)| Head::decode_meta(size, meta)).collect::<Result<Vec<_>, _>>()?;
+        let facts = Fact::decode_all(facts)?;
+        for fact in &facts {
+            if let Fact::Topology(fact) = fact {
+                self.visible.apply(fact);
+            }
+        }
+        self.log.ledger.apply(index, time, &heads, &facts);
+        Ok(())
+    }
+
+    /// Ends recovery: what no decision had reached is aborted, and queues with messages are
+    /// looked at.
+    pub fn recovered(&mut self, now: Millis) {
+        self.planned = self.visible.clone();
+        self.log.recovered();
+        let undecided: Vec<_> = self.log.ledger.undecided().collect();
+        for transaction in undecided {
+            self.next_transaction = self.next_transaction.max(transaction + 1);
+            self.moves.fact(Fact::Decided { transaction, decision: Decision::Abort });
+        }
+        for id in self.log.ledger.queue_ids() {
+            if self.log.ledger.queue(id).is_some_and(|queue| queue.pages.live() > 0) {
+                self.log.dispatch.mark_dirty(id, &self.log.ledger);
+            }
+            self.watch_idle(id, now);
+        }
+    }
+
+    /// What doors route by.
+    pub fn topology(&self) -> &Topology {
+        &self.visible
+    }
+
+    /// Everything of the log up to this frame is durable.
+    pub fn synced(&mut self, index: Index) {
+        self.log.synced = self.log.synced.max(index);
+    }
+
+    /// A page that was asked for.
+    pub fn page_loaded(&mut self, slot: PageSlot, bytes: &[u8]) -> Result<(), Undecodable> {
+        let entries = entries_from(bytes)?;
+        if let Some(owner) = self.log.ledger.page_loaded(slot, entries) {
+            self.cached.push_back(owner);
+            self.log.dispatch.page_loaded(slot, &self.log.ledger);
+        }
+        // The page just loaded is kept: somebody waits for it.
+        while self.cached.len() > PAGES_CACHED_MAX {
+            let (owner, first) = self.cached.pop_front().expect("not empty");
+            self.log.ledger.evict(owner, first);
+        }
+        Ok(())
+    }
+
+    /// Applies what may be applied, fires what is due, hands out what can be handed out. To be
+    /// called after each of the others. While [`Node::has_work`], hand over another pass.
+    pub fn advance(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
+        while let Some(pending) = self.log.next_to_apply() {
+            self.apply(pending, Durability::Durable, now, effects);
+        }
+        while let Some(pending) = self.volatile.next_to_apply() {
+            self.apply(pending, Durability::Volatile, now, effects);
+        }
+        self.expire_idle(now);
+        for shard in [&mut self.log, &mut self.volatile] {
+            shard.dispatch.advance(&shard.ledger, now, records, effects);
+            let wanted = shard.dispatch.take_doomed();
+            self.doomed.extend(wanted);
+        }
+        self.bury(now, records, effects);
+        self.fire(now, records, effects);
+    }
+
+    fn apply(
+        &mut self,
+        pending: Pending,
+        durability: Durability,
+        now: Millis,
+        effects: &mut Effects,
+    ) {
+        for fact in &pending.facts {
+            match fact {
+                Fact::Topology(change) => {
+                    self.visible.apply(change);
+                    // The log shard's own ledger hears of it with the frame.
+                    self.volatile.apply_topology(change, effects);
+                    if pending.index.is_none() {
+                        self.log.apply_topology(change, effects);
+                    }
+                    if let TopologyFact::QueueSet { id, .. } = change {
+                        self.watch_idle(*id, now);
+                    }
+                    effects.events.push(Event::Changed(std::sync::Arc::new(change.clone())));
+                }
+                Fact::Fired { due, index, slot } => {
+                    self.firing.remove(&Kept { due: *due, index: *index, slot: *slot });
+                }
+                Fact::Settled { .. }
+                | Fact::Returned { .. }
+                | Fact::Offered { .. }
+                | Fact::Trimmed { .. }
+                | Fact::Cursor { .. }
+                | Fact::Producer { .. }
+                | Fact::Prepared { .. }
+                | Fact::Decided { .. } => {}
+            }
+        }
+        match durability {
+            Durability::Durable => self.log.apply(pending, effects),
+            Durability::Volatile => self.volatile.apply(pending, effects),
+        }
+    }
+
+    pub fn has_work(&self) -> bool {
+        self.log.has_work() || self.volatile.has_work() || !self.moves.is_empty()
+    }
+
+    /// When [`Node::advance`] wants to be called at the latest.
+    pub fn deadline(&self) -> Option<Millis> {
+        let kept = self.log.ledger.next_due().filter(|_| self.firing.is_empty());
+        let idle = self.idle.first().map(|(at, _)| *at);
+        let shards = [self.log.dispatch.deadline(), self.volatile.dispatch.deadline()];
+        shards.into_iter().flatten().chain(kept).chain(idle).min()
+    }
+
+    /// The whole durable state as of the last applied frame. Pages not yet in the page file are
+    /// given to `write_page`.
+    pub fn checkpoint(&mut self, write_page: &mut dyn FnMut(Vec<u8>) -> PageSlot) -> Checkpoint {
+        let ledger = &mut self.log.ledger;
+        self.cached.extend(ledger.spill(write_page));
+        while self.cached.len() > PAGES_CACHED_MAX {
+            let (owner, first) = self.cached.pop_front().expect("not empty");
+            ledger.evict(owner, first);
+        }
+        let freed = ledger.take_freed();
+        let mut state = vec![STATE_VERSION];
+        let mut topology = Vec::new();
+        self.visible.encode_checkpoint(&mut topology);
+        state.put_bytes(&topology);
+        ledger.encode(&mut state);
+        Checkpoint {
+            state,
+            at: ledger.applied(),
+            pages: ledger.slots(),
+            freed,
+            low_water: ledger.index_min(),
+        }
+    }
+
+    /// The shard that holds a queue.
+    fn shard(&mut self, queue: QueueId) -> &mut Shard {
+        match queue.durability() {
+            Durability::Durable => &mut self.log,
+            Durability::Volatile => &mut self.volatile,
+        }
+    }
+
+    /// A queue with a limit on idleness was used just now.
+    fn watch_idle(&mut self, id: QueueId, now: Millis) {
+        let Some(queue) = self.visible.queue_by_id(id) else { return };
+        let Some(idle_ms) = queue.spec.options.idle_ms else { return };
+        self.idle.retain(|(_, watched)| *watched != id);
+        self.idle.insert((now.plus(idle_ms), id));
+    }
+
+    /// Deletes queues that nobody has used for as long as they allow.
+    fn expire_idle(&mut self, now: Millis) {
+        while let Some((at, id)) = self.idle.first().copied()
+            && at <= now
+        {
+            self.idle.pop_first();
+            let Some(queue) = self.planned.queue_by_id(id) else { continue };
+            let name = queue.spec.name.clone();
+            let shard = self.shard(id);
+            let used = shard.dispatch.status(id, &shard.ledger).is_some_and(|s| s.consumers > 0);
+            if used {
+                self.watch_idle(id, now);
+            } else {
+                self.plan(&Change::DeleteQueue { name });
+            }
+        }
+    }
+
+    /// Decides a change that nobody waits for; it is logged with the next pass.
+    fn plan(&mut self, change: &Change) {
+        if let Ok(plan) = self.planned.plan(change) {
+            for fact in plan.facts {
+                self.planned.apply(&fact);
+                self.moves.fact(Fact::Topology(fact));
+            }
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Messages that the broker itself sends on: dead letters, messages that were kept until they
+//! are due, messages forwarded on demand. Each is a new record (a fresh envelope, the native
+//! bytes unchanged) in the same frame as the fact that the old one is done with.
+
+use std::sync::Arc;
+
+use super::Node;
+use super::shard::{Assembly, must_sync};
+use crate::bytes::Undecodable;
+use crate::dispatch::{Doomed, Fate};
+use crate::entry::{Entry, EntryFlags};
+use crate::event::{Answer, Effects, Event, Load, Records};
+use crate::id::{Durability, MessageRef, Millis, PartitionId, SessionId, ShardId, Token};
+use crate::ledger::{Fact, Kept, Reason};
+use crate::pass::{Batch, Destination, Destinations, Forward, Head, Summary};
+use crate::record::{Death, DeathReason, Envelope, Record};
+use crate::refusal::{Kind, Refusal};
+use crate::topology::{Change, DeadLetter, QueueOptions, QueueSpec, Route};
+
+/// One step sends on no more messages than this.
+const MOVES_MAX: usize = 256;
+/// The history of a message keeps its newest deaths.
+const DEATHS_MAX: usize = 32;
+
+/// What is sent on with the next frames.
+#[derive(Debug, Default)]
+pub struct Moves {
+    durable: Batch,
+    volatile: Batch,
+    facts: Vec<Fact>,
+    volatile_facts: Vec<Fact>,
+    stored: Vec<(SessionId, Token, u16)>,
+}
+
+impl Moves {
+    pub fn is_empty(&self) -> bool {
+        self.durable.heads.is_empty()
+            && self.volatile.heads.is_empty()
+            && self.facts.is_empty()
+            && self.volatile_facts.is_empty()
+    }
+
+    pub fn fact(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+
+    fn is_full(&self) -> bool {
+        let full = |batch: &Batch| {
+            batch.heads.len() >= MOVES_MAX || batch.records.len() >= Batch::BYTES_MAX
+        };
+        full(&self.durable) || full(&self.volatile)
+    }
+
+    fn settled(&mut self, doomed: &Doomed, reason: Reason) {
+        let range = doomed.position..doomed.position.next();
+        let fact = Fact::Settled { queue: doomed.queue, range, reason };
+        match doomed.queue.durability() {
+            Durability::Durable => self.facts.push(fact),
+            Durability::Volatile => self.volatile_facts.push(fact),
+        }
+    }
+
+    fn store(
+        &mut self,
+        envelope: &Envelope<'_>,
+        native: &[u8],
+        tag_hash: u32,
+        destinations: &[Destination],
+        stored: Option<(SessionId, Token)>,
+    ) {
+        let mut flags = EntryFlags::default();
+        if envelope.persistent {
+            flags = flags.with(EntryFlags::PERSISTENT);
+        }
+        if envelope.attempts > 0 {
+            flags = flags.with(EntryFlags::ATTEMPTED);
+        }
+        let summary = Summary { flags, expires: envelope.expires, tag_hash };
+        for durability in [Durability::Durable, Durability::Volatile] {
+            let mut mine =
+                destinations.iter().copied().filter(|d| d.durability() == durability).peekable();
+            if mine.peek().is_none() {
+                continue;
+            }
+            let batch = match durability {
+                Durability::Durable => &mut self.durable,
+                Durability::Volatile => &mut self.volatile,
+            };
+            let start = batch.records.len();
+            envelope.encode(&mut batch.records);
+            batch.records.extend_from_slice(native);
+            let size = (batch.records.len() - start) as u32;
+            let destinations: Destinations = mine.collect();
+            batch.heads.push(Head { size, summary, destinations });
+            if let (Durability::Durable, Some((session, token))) = (durability, stored) {
+                self.stored.push((session, token, (batch.heads.len() - 1) as u16));
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Gives out what was prepared as frames of their own.
+    pub(super) fn flush_moves(&mut self, now: Millis, effects: &mut Effects) {
+        if self.moves.is_empty() {
+            return;
+        }
+        let Moves { durable, volatile, facts, volatile_facts, stored } =
+            std::mem::take(&mut self.moves);
+        let changes = facts.iter().any(|fact| match fact {
+            Fact::Topology(fact) => fact.durability() == Durability::Durable,
+            _ => false,
+        });
+        let must_sync = changes || durable.heads.iter().any(must_sync);
+        let log = Assembly { batch: durable, facts, must_sync, stored, ..Assembly::default() };
+        self.log.flush(log, now, effects);
+        let facts = volatile_facts;
+        let volatile = Assembly { batch: volatile, facts, ..Assembly::default() };
+        self.volatile.flush(volatile, now, effects);
+    }
+
+    /// Sends on what is doomed, as far as it can be read.
+    pub(super) fn bury(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
+        let mut missing = Vec::new();
+        for _ in 0..self.doomed.len() {
+            if self.moves.is_full() {
+                break;
+            }
+            let Some(doomed) = self.doomed.pop_front() else { break };
+            if !self.needs_record(&doomed) {
+                self.moves.settled(&doomed, doomed.fate.reason());
+                continue;
+            }
+            match records.record(doomed.message) {
+                Some(bytes) => {
+                    let sent = Record::decode(bytes)
+                        .map(|record| self.send_on(&doomed, record, now, records, effects));
+                    if let Err(Undecodable(_)) = sent {
+                        self.moves.settled(&doomed, doomed.fate.reason());
+                    }
+                }
+                None => {
+                    missing.push(doomed.message);
+                    self.doomed.push_back(doomed);
+                }
+            }
+        }
+        if !missing.is_empty() {
+            effects.loads.push(Load::Records(missing));
+        }
+    }
+
+    fn dead_letter(&self, doomed: &Doomed) -> Option<DeadLetter> {
+        match &doomed.fate {
+            Fate::Died { fallback, .. } => {
+                let queue = self.visible.queue_by_id(doomed.queue)?;
+                queue.spec.options.dead_letter.clone().or_else(|| fallback.clone())
+            }
+            Fate::Forward(..) => None,
+        }
+    }
+
+    fn needs_record(&self, doomed: &Doomed) -> bool {
+        match &doomed.fate {
+            Fate::Died { .. } => self.dead_letter(doomed).is_some(),
+            Fate::Forward(..) => true,
+        }
+    }
+
+    fn send_on(
+        &mut self,
+        doomed: &Doomed,
+        record: Record<'_>,
+        now: Millis,
+        records: &dyn Records,
+        effects: &mut Effects,
+    ) {
+        match &doomed.fate {
+            Fate::Died { reason, cause, fallback: _ } => {
+                self.send_to_grave(doomed, *reason, cause.clone(), record, now, records);
+            }
+            Fate::Forward(forward, session) => {
+                self.forward(doomed, forward, *session, record, now, records, effects);
+            }
+        }
+    }
+
+    fn send_to_grave(
+        &mut self,
+        doomed: &Doomed,
+        reason: DeathReason,
+        cause: Option<Box<str>>,
+        record: Record<'_>,
+        now: Millis,
+        records: &dyn Records,
+    ) {
+        let letter = self.dead_letter(doomed).expect("asked before the record was");
+        let source = self.visible.queue_by_id(doomed.queue).map(|queue| queue.spec.name.clone());
+        let source = source.unwrap_or_default();
+        let mut envelope = record.envelope.clone();
+        self.moves.settled(doomed, doomed.fate.reason());
+        if letter.persistent_only && !envelope.persistent {
+            return;
+        }
+        let key: Arc<str> = letter.key.clone().unwrap_or_else(|| envelope.key.into());
+        if letter.create_queue && self.planned.queue(&key).is_none() {
+            let options = QueueOptions::default();
+            self.plan(&Change::DeclareQueue(QueueSpec {
+                name: key.clone(),
+                durability: Durability::Durable,
+                auto_delete: false,
+                owner: None,
+                implicit: true,
+                options,
+                arguments: [].into(),
+            }));
+        }
+        if letter.address.is_empty() && *key == *source {
+            return;
+        }
+        let (address, message_key) = (envelope.address, envelope.key);
+        let expires = envelope.expires.take();
+        let mut death = Death {
+            queue: (*source).into(),
+            reason,
+            count: 1,
+            time: now,
+            address: address.into(),
+            keys: vec![message_key.into()],
+            expires,
+            cause,
+        };
+        let same = |d: &Death| d.queue == death.queue && d.reason == death.reason;
+        if let Some(at) = envelope.deaths.iter().position(same) {
+            let earlier = envelope.deaths.remove(at);
+            death = Death { count: earlier.count + 1, time: earlier.time, ..death };
+        }
+        envelope.deaths.insert(0, death);
+        envelope.deaths.truncate(DEATHS_MAX);
+        envelope.received = now;
+        envelope.partition = None;
+        envelope.attempts = 0;
+        envelope.address = &letter.address;
+        envelope.key = &key;
+        let mut destinations = self.route(&envelope, record.native, records);
+        self.break_cycles(&envelope, reason, &mut destinations);
+        if !destinations.is_empty() {
+            let tag_hash = (self.tag_hash)(&key);
+            self.moves.store(&envelope, record.native, tag_hash, &destinations, None);
+        }
+    }
+
+    /// A message that died of itself does not come back to where it has been since it was last
+    /// rejected by somebody.
+    fn break_cycles(
+        &self,
+        envelope: &Envelope<'_>,
+        reason: DeathReason,
+        destinations: &mut Vec<Destination>,
+    ) {
+        if reason == DeathReason::Rejected {
+            return;
+        }
+        destinations.retain(|destination| match destination {
+            Destination::Queue(id) => {
+                let Some(queue) = self.planned.queue_by_id(*id) else { return false };
+                let Some(at) = envelope.deaths.iter().position(|d| *d.queue == *queue.spec.name)
+                else {
+                    return true;
+                };
+                envelope.deaths[..=at].iter().any(|d| d.reason == DeathReason::Rejected)
+            }
+            Destination::Partition(_) | Destination::Timer(_) => true,
+        });
+    }
+
+    fn forward(
+        &mut self,
+        doomed: &Doomed,
+        forward: &Forward,
+        session: SessionId,
+        record: Record<'_>,
+        now: Millis,
+        records: &dyn Records,
+        effects: &mut Effects,
+    ) {
+        let mut envelope = record.envelope.clone();
+        envelope.address = &forward.address;
+        envelope.key = &forward.key;
+        envelope.partition = forward.partition;
+        envelope.received = now;
+        envelope.attempts = forward.attempts;
+        envelope.origin = Some(doomed.message);
+        let destinations = match forward.due {
+            Some(due) => vec![Destination::Timer(due)],
+            None => self.route(&envelope, record.native, records),
+        };
+        self.moves.settled(doomed, Reason::Moved);
+        if destinations.is_empty() {
+            if let Some(token) = forward.token {
+                let name = forward.address.as_ref().into();
+                let result: Result<Answer, _> =
+                    Err(Refusal::NotFound { kind: Kind::Address, name });
+                effects.events.push(Event::Done { session, token, result });
+            }
+            return;
+        }
+        let stored = forward.token.map(|token| (session, token));
+        let tag_hash = (self.tag_hash)(&forward.key);
+        self.moves.store(&envelope, record.native, tag_hash, &destinations, stored);
+    }
+
+    /// Where a message goes whose envelope names an address.
+    fn route(
+        &mut self,
+        envelope: &Envelope<'_>,
+        native: &[u8],
+        records: &dyn Records,
+    ) -> Vec<Destination> {
+        let Some(address) = self.planned.address(envelope.address).cloned() else {
+            return Vec::new();
+        };
+        let record = Record { envelope: envelope.clone(), native };
+        let mut route = Route::default();
+        let topology = &self.planned;
+        records.with_properties(&record, &mut |properties| {
+            topology.route(&address, &[envelope.key], properties, &mut route);
+        });
+        let mut destinations: Vec<_> =
+            route.queues.iter().map(|queue| Destination::Queue(*queue)).collect();
+        for id in &route.partitioned {
+            let Some(target) = self.planned.address_by_id(*id) else { continue };
+            let write = target.spec.partitions.as_ref().map_or(1, |p| p.write.max(1));
+            self.turn += 1;
+            let own = envelope.partition.filter(|_| *id == address.id);
+            let number = own.unwrap_or((self.turn % u64::from(write)) as u32);
+            destinations.push(Destination::Partition(PartitionId { address: *id, number }));
+        }
+        destinations
+    }
+
+    /// Sends on what was kept and is due.
+    pub(super) fn fire(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
+        let mut due: Vec<(Kept, Entry)> = Vec::new();
+        for (kept, entry) in self.log.ledger.due(now) {
+            if !self.firing.contains(&kept) {
+                due.push((kept, entry));
+            }
+            if due.len() >= MOVES_MAX {
+                break;
+            }
+        }
+        let mut missing = Vec::new();
+        for (kept, entry) in due {
+            if self.moves.is_full() {
+                break;
+            }
+            let message = MessageRef::new(ShardId::LOG, kept.index, kept.slot);
+            let Some(bytes) = records.record(message) else {
+                missing.push(message);
+                continue;
+            };
+            self.firing.insert(kept);
+            let Kept { due, index, slot } = kept;
+            self.moves.fact(Fact::Fired { due, index, slot });
+            let Ok(record) = Record::decode(bytes) else { continue };
+            let mut envelope = record.envelope.clone();
+            envelope.received = now;
+            let destinations = self.route(&envelope, record.native, records);
+            if !destinations.is_empty() {
+                let tag_hash = entry.aux();
+                self.moves.store(&envelope, record.native, tag_hash, &destinations, None);
+            }
+        }
+        if !missing.is_empty() {
+            effects.loads.push(Load::Records(missing));
+        }
+    }
+}
+
+impl Fate {
+    fn reason(&self) -> Reason {
+        match self {
+            Fate::Died { reason, .. } => match reason {
+                DeathReason::Rejected | DeathReason::AttemptsExhausted => Reason::Rejected,
+                DeathReason::Expired => Reason::Expired,
+                DeathReason::Overflow => Reason::Purged,
+            },
+            Fate::Forward(..) => Reason::Moved,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! One shard: its ledger, its dispatch, and the frames between deciding and applying.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::bytes::{Reader, Undecodable};
+use crate::dispatch::Dispatch;
+use crate::entry::EntryFlags;
+use crate::event::{Answer, Effects, Event, Frame};
+use crate::id::{
+    Durability, Index, MessageRef, Millis, PartitionId, Position, QueueId, SessionId, ShardId,
+    Token,
+};
+use crate::ledger::{Fact, Ledger};
+use crate::map::IdMap;
+use crate::pass::{Batch, Destination, Head};
+use crate::refusal::Refusal;
+use crate::topology::TopologyFact;
+
+pub struct Shard {
+    pub id: ShardId,
+    pub ledger: Ledger,
+    pub dispatch: Dispatch,
+    /// Everything up to here is durable.
+    pub synced: Index,
+    pending: VecDeque<Pending>,
+    next: Index,
+    /// The time of the last frame; never goes back.
+    time: Millis,
+    /// Sequences that are decided and not applied.
+    sent: std::collections::BTreeMap<Box<str>, u64>,
+    /// Messages of the shard without a log: how many queues hold each.
+    held: IdMap<MessageRef, u32>,
+}
+
+/// A frame that is decided and not applied.
+#[derive(Debug)]
+pub struct Pending {
+    /// `None` if there was nothing to log.
+    pub index: Option<Index>,
+    pub time: Millis,
+    pub heads: Arc<[Head]>,
+    pub facts: Vec<Fact>,
+    pub must_sync: bool,
+    /// Publishers to be told, by slot.
+    pub stored: Vec<(SessionId, Token, u16)>,
+    pub done: Vec<(SessionId, Token, Result<Answer, Refusal>)>,
+}
+
+/// A frame in the making.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    pub batch: Batch,
+    pub facts: Vec<Fact>,
+    pub must_sync: bool,
+    /// To be logged even if there is nothing in it.
+    pub wants_frame: bool,
+    pub stored: Vec<(SessionId, Token, u16)>,
+    pub done: Vec<(SessionId, Token, Result<Answer, Refusal>)>,
+}
+
+impl Assembly {
+    pub fn is_empty(&self) -> bool {
+        self.batch.heads.is_empty()
+            && self.facts.is_empty()
+            && self.stored.is_empty()
+            && self.done.is_empty()
+            && !self.wants_frame
+    }
+
+    /// Adds a fact; one that goes on where the last one ended is joined to it.
+    pub fn fact(&mut self, fact: Fact) {
+        if let (
+            Some(Fact::Settled { queue: last, range: open, reason: why }),
+            Fact::Settled { queue, range, reason },
+        ) = (self.facts.last_mut(), &fact)
+            && *last == *queue
+            && open.end == range.start
+            && *why == *reason
+        {
+            open.end = range.end;
+            return;
+        }
+        self.facts.push(fact);
+    }
+}
+
+/// Whether a message is promised to its publisher only when it is synced.
+pub fn must_sync(head: &Head) -> bool {
+    head.summary.flags.has(EntryFlags::PERSISTENT)
+        || head.destinations.as_slice().iter().any(|destination| match destination {
+            Destination::Queue(_) => false,
+            Destination::Partition(_) | Destination::Timer(_) => true,
+        })
+}
+
+/// Whether a fact is kept by the log.
+fn is_logged(fact: &Fact) -> bool {
+    match fact {
+        Fact::Topology(fact) => fact.durability() == Durability::Durable,
+        Fact::Settled { .. }
+        | Fact::Returned { .. }
+        | Fact::Offered { .. }
+        | Fact::Fired { .. }
+        | Fact::Trimmed { .. }
+        | Fact::Cursor { .. }
+        | Fact::Producer { .. }
+        | Fact::Prepared { .. }
+        | Fact::Decided { .. } => true,
+    }
+}
+
+impl Shard {
+    pub fn new(id: ShardId) -> Shard {
+        Shard {
+            id,
+            ledger: Ledger::new(id),
+            dispatch: Dispatch::new(id),
+            synced: Index(0),
+            pending: VecDeque::new(),
+            next: Index(1),
+            time: Millis(0),
+            sent: std::collections::BTreeMap::new(),
+            held: IdMap::default(),
+        }
+    }
+
+    /// A numbered message was decided.
+    pub fn sent(&mut self, producer: &str, sequence: u64) {
+        self.sent.insert(producer.into(), sequence);
+    }
+
+    /// The last number of a producer, decided or applied.
+    pub fn last_sequence(&self, producer: &str) -> Option<u64> {
+        self.sent.get(producer).copied().or_else(|| self.ledger.last_sequence(producer))
+    }
+
+    fn has_log(&self) -> bool {
+        self.id != ShardId::VOLATILE
+    }
+
+    pub fn restore(&mut self, reader: &mut Reader<'_>) -> Result<(), Undecodable> {
+        self.ledger = Ledger::decode(self.id, reader)?;
+        Ok(())
+    }
+
+    pub fn recovered(&mut self) {
+        self.next = self.ledger.applied().next();
+        self.synced = self.ledger.applied();
+        self.time = self.ledger.time();
+    }
+
+    /// Closes a frame: gives it its index and hands it out.
+    pub fn flush(&mut self, assembly: Assembly, now: Millis, effects: &mut Effects) {
+        if assembly.is_empty() {
+            return;
+        }
+        let Assembly { batch, facts, must_sync, wants_frame, stored, done } = assembly;
+        self.time = self.time.max(now);
+        let heads: Arc<[Head]> = batch.heads.into();
+        let logged = self.has_log() && facts.iter().any(is_logged);
+        let index = if !heads.is_empty() || logged || wants_frame {
+            let index = self.next;
+            self.next = index.next();
+            let mut encoded = Vec::new();
+            if self.has_log() {
+                facts.iter().filter(|f| is_logged(f)).for_each(|fact| fact.encode(&mut encoded));
+            } else {
+                self.count_holders(index, &heads);
+            }
+            if self.has_log() || !heads.is_empty() {
+                effects.frames.push(Frame {
+                    shard: self.id,
+                    index,
+                    time: self.time,
+                    records: batch.records,
+                    essential: heads.is_empty(),
+                    heads: heads.clone(),
+                    facts: encoded,
+                    must_sync: must_sync && self.has_log(),
+                });
+            }
+            Some(index)
+        } else {
+            None
+        };
+        let must_sync = must_sync && self.has_log() && index.is_some();
+        let time = self.time;
+        self.pending.push_back(Pending { index, time, heads, facts, must_sync, stored, done });
+    }
+
+    /// Frames of the shard without a log live as long as a queue holds one of their messages.
+    fn count_holders(&mut self, index: Index, heads: &[Head]) {
+        for (slot, head) in heads.iter().enumerate() {
+            let count = head.destinations.as_slice().len() as u32;
+            self.held.insert(MessageRef::new(self.id, index, slot as u16), count);
+        }
+    }
+
+    /// The next frame, if everything before and in it that must be durable is.
+    pub fn next_to_apply(&mut self) -> Option<Pending> {
+        let first = self.pending.front()?;
+        let waits = first.must_sync && first.index.is_some_and(|index| index > self.synced);
+        if waits { None } else { self.pending.pop_front() }
+    }
+
+    /// Whether something was decided after the last frame that is known synced.
+    pub fn is_behind(&self) -> bool {
+        self.has_log() && self.next.0 > self.synced.0 + 1
+    }
+
+    pub fn apply(&mut self, pending: Pending, effects: &mut Effects) {
+        let Pending { index, time, heads, facts, must_sync: _, stored, done } = pending;
+        let mut placed = Vec::new();
+        if let Some(index) = index {
+            let released = self.released_by(index, &heads, &facts);
+            let applied = self.ledger.apply(index, time, &heads, &facts);
+            for queue in &applied.removed {
+                self.dispatch.removed(*queue, effects);
+            }
+            for (queue, range) in applied.settled {
+                self.dispatch.settled(queue, range);
+            }
+            for (queue, position) in applied.returned {
+                self.dispatch.returned(queue, position, &self.ledger);
+            }
+            for queue in applied.queues {
+                self.dispatch.mark_dirty(queue, &self.ledger);
+            }
+            for partition in applied.partitions {
+                self.dispatch.reads.grown(partition);
+            }
+            placed = applied.placed;
+            for fact in &facts {
+                if let Fact::Producer { name, sequence } = fact
+                    && self.sent.get(name) == Some(sequence)
+                {
+                    self.sent.remove(name);
+                }
+            }
+            self.release(released, effects);
+            for (session, token, slot) in stored {
+                let at = place_of(&placed, slot);
+                let message = MessageRef::new(self.id, index, slot);
+                effects.events.push(Event::Stored { session, token, message, at });
+            }
+        } else {
+            assert!(stored.is_empty(), "a stored message has a frame");
+        }
+        drop(placed);
+        for (session, token, result) in done {
+            effects.events.push(Event::Done { session, token, result });
+        }
+    }
+
+    /// A change of the topology that comes without a frame of this shard.
+    pub fn apply_topology(&mut self, fact: &TopologyFact, effects: &mut Effects) {
+        let gone = match fact {
+            TopologyFact::QueueRemoved { id } if !self.has_log() => self.live_messages(*id),
+            _ => Vec::new(),
+        };
+        let mut applied = crate::ledger::Applied::default();
+        self.ledger.apply_topology(fact, &mut applied);
+        for queue in applied.removed {
+            self.dispatch.removed(queue, effects);
+        }
+        self.release(gone, effects);
+    }
+
+    fn live_messages(&self, queue: QueueId) -> Vec<MessageRef> {
+        let Some(known) = self.ledger.queue(queue) else { return Vec::new() };
+        self.messages_in(queue, Position(0)..known.pages.next())
+    }
+
+    fn messages_in(&self, queue: QueueId, range: std::ops::Range<Position>) -> Vec<MessageRef> {
+        let Some(known) = self.ledger.queue(queue) else { return Vec::new() };
+        let mut messages = Vec::new();
+        let mut from = range.start;
+        while let Some(position) = known.pages.next_live(from)
+            && position < range.end
+        {
+            match known.pages.get(position) {
+                crate::ledger::Lookup::Entry(entry) => messages.push(self.ledger.message(entry)),
+                crate::ledger::Lookup::Absent | crate::ledger::Lookup::Spilled(_) => {
+                    unreachable!("volatile pages stay in memory")
+                }
+            }
+            from = position.next();
+        }
+        messages
+    }
+
+    /// The messages of a shard without a log that this frame lets go.
+    fn released_by(&self, index: Index, heads: &[Head], facts: &[Fact]) -> Vec<MessageRef> {
+        if self.has_log() {
+            return Vec::new();
+        }
+        let mut released = Vec::new();
+        for (slot, head) in heads.iter().enumerate() {
+            for destination in head.destinations.as_slice() {
+                match destination {
+                    Destination::Queue(queue) if self.ledger.queue(*queue).is_some() => {}
+                    // Deleted since it was routed.
+                    _ => released.push(MessageRef::new(self.id, index, slot as u16)),
+                }
+            }
+        }
+        for fact in facts {
+            if let Fact::Settled { queue, range, .. } = fact {
+                released.extend(self.messages_in(*queue, range.clone()));
+            }
+        }
+        released
+    }
+
+    fn release(&mut self, messages: Vec<MessageRef>, effects: &mut Effects) {
+        for message in messages {
+            let Some(count) = self.held.get_mut(&message) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(&message);
+                effects.released.push(message);
+            }
+        }
+    }
+
+    pub fn has_work(&self) -> bool {
+        self.dispatch.has_work()
+    }
+}
+
+fn place_of(
+    placed: &[(u16, PartitionId, Position)],
+    slot: u16,
+) -> Option<(PartitionId, Position)> {
+    let at = placed.partition_point(|(s, ..)| *s < slot);
+    placed.get(at).filter(|(s, ..)| *s == slot).map(|(_, partition, position)| (*partition, *position))
+}

@@ -1,0 +1,135 @@
+//! What every door is to the server: a machine that owns the conversations of one wire. Bytes
+//! and events go in; bytes for the links and commands for the broker come out. It opens no
+//! socket, reads no clock, and never waits.
+
+use std::net::SocketAddr;
+
+use broker::event::{Event, Records};
+use broker::id::{ConsumerId, Millis, SessionId};
+use broker::pass::Pass;
+use broker::topology::{Topology, TopologyFact};
+
+use crate::access::Access;
+
+/// Which wire a session speaks; the highest byte of its id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wire {
+    Amqp,
+    Openwire,
+    Remoting,
+}
+
+impl Wire {
+    /// The session of the `number`th connection on this wire. One connection is one session.
+    pub fn session(self, number: u64) -> SessionId {
+        let wire = match self {
+            Wire::Amqp => 1,
+            Wire::Openwire => 2,
+            Wire::Remoting => 3,
+        };
+        SessionId(wire << 56 | number)
+    }
+
+    /// `None` for a session that is the broker's own.
+    pub fn of(session: SessionId) -> Option<Wire> {
+        match session.0 >> 56 {
+            1 => Some(Wire::Amqp),
+            2 => Some(Wire::Openwire),
+            3 => Some(Wire::Remoting),
+            _ => None,
+        }
+    }
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+}
+
+impl Peer {
+    pub fn is_loopback(&self) -> bool {
+        self.remote.ip().to_canonical().is_loopback()
+    }
+}
+
+/// What a door may use while it works on something.
+pub struct Context<'a> {
+    pub now: Millis,
+    /// What to route by; immutable, as of the last applied change.
+    pub topology: &'a Topology,
+    /// Where commands and messages go. Handed over when the pass ends.
+    pub pass: &'a mut Pass,
+    /// Stored records, for deliveries and reads: what an event names can be read while it is
+    /// handled.
+    pub records: &'a dyn Records,
+    pub links: &'a mut dyn Links,
+    pub access: &'a dyn Access,
+    /// 64 random bits.
+    pub entropy: &'a mut dyn FnMut() -> u64,
+    /// Consumer ids are given once in the life of a process, across all doors.
+    pub next_consumer: &'a mut u64,
+}
+
+impl Context<'_> {
+    pub fn new_consumer(&mut self) -> ConsumerId {
+        *self.next_consumer += 1;
+        ConsumerId(*self.next_consumer)
+    }
+}
+
+/// The sockets as a door sees them. A session that has gone is passed over silently.
+pub trait Links {
+    /// The buffer of bytes to send; append to it.
+    fn out(&mut self, session: SessionId) -> &mut Vec<u8>;
+    /// How many bytes wait to be sent.
+    fn unsent(&self, session: SessionId) -> usize;
+    /// Ends the connection. The door hears `closed` afterwards in any case.
+    fn close(&mut self, session: SessionId, closing: Closing);
+    /// `received` left bytes over because the door waited for an answer: offer them again.
+    fn resume(&mut self, session: SessionId);
+}
+
+/// How a connection is ended by us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closing {
+    Now,
+    /// When everything is sent.
+    Sent,
+    /// When everything is sent and the peer has closed its side, or after so long: what it still
+    /// sends is given to the door, which discards it.
+    Grace { limit_ms: u64 },
+}
+
+/// One door. All its methods return at once.
+pub trait Door {
+    fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>);
+
+    /// Works off bytes from the front and returns how many; the rest comes again with more bytes
+    /// behind it, or after [`Links::resume`]. A door that waits for an answer (a barrier) stops
+    /// in front of the next frame. Bytes of an unfinished frame are left over, too.
+    fn received(&mut self, session: SessionId, bytes: &[u8], cx: &mut Context<'_>) -> usize;
+
+    /// An event for one of this door's sessions.
+    fn event(&mut self, event: Event, cx: &mut Context<'_>);
+
+    /// The topology has changed; every door hears of it, before the answer to who changed it.
+    fn changed(&mut self, fact: &TopologyFact, cx: &mut Context<'_>);
+
+    /// The connection is gone, whoever ended it. The door ends the session with
+    /// [`Command::End`](broker::pass::Command::End).
+    fn closed(&mut self, session: SessionId, cx: &mut Context<'_>);
+
+    /// Time has passed: at [`Door::deadline`], or earlier.
+    fn tick(&mut self, cx: &mut Context<'_>);
+
+    fn deadline(&self) -> Option<Millis>;
+
+    /// A pass ends: what was collected over it (confirms, credit) is written now.
+    fn finish(&mut self, cx: &mut Context<'_>);
+
+    /// The server stops: peers are told if the wire has a word for it. Every connection is closed
+    /// when what was written is sent, and its door hears `closed`.
+    fn stopping(&mut self, _cx: &mut Context<'_>) {}
+}

@@ -1,0 +1,94 @@
+//! The three doors: which machine speaks which wire, and at which listener.
+
+use std::net::SocketAddr;
+
+use broker::event::Event;
+use broker::id::{Millis, SessionId};
+use broker::topology::TopologyFact;
+use gateway::door::{Closing, Context, Door, Peer, Wire};
+
+use crate::config::{Config, Listeners};
+
+/// Makes the doors, in the order of [`Wire`].
+pub fn doors(_config: &Config) -> [Box<dyn Door>; 3] {
+    [Box::new(Shut), Box::new(Shut), Box::new(Shut)]
+}
+
+/// The doors of a reactor by their wire.
+pub(crate) struct Doors([Box<dyn Door>; 3]);
+
+impl Doors {
+    pub fn new(doors: [Box<dyn Door>; 3]) -> Doors {
+        Doors(doors)
+    }
+
+    pub fn at(&mut self, wire: Wire) -> &mut dyn Door {
+        let number = match wire {
+            Wire::Amqp => 0,
+            Wire::Openwire => 1,
+            Wire::Remoting => 2,
+        };
+        &mut *self.0[number]
+    }
+
+    /// The door of a session that a connection has.
+    pub fn of(&mut self, session: SessionId) -> &mut dyn Door {
+        self.at(Wire::of(session).expect("connections have sessions of a wire"))
+    }
+
+    pub fn each(&mut self) -> impl Iterator<Item = &mut Box<dyn Door>> {
+        self.0.iter_mut()
+    }
+
+    pub fn deadline(&self) -> Option<Millis> {
+        self.0.iter().filter_map(|door| door.deadline()).min()
+    }
+}
+
+/// Where one wire is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entrance {
+    /// As in the configuration.
+    pub name: &'static str,
+    pub wire: Wire,
+    pub at: SocketAddr,
+}
+
+/// All entrances of a configuration.
+pub(crate) fn entrances(listeners: &Listeners) -> [Entrance; 5] {
+    [
+        ("amqp", Wire::Amqp, listeners.amqp),
+        ("openwire", Wire::Openwire, listeners.openwire),
+        ("nameserver", Wire::Remoting, listeners.nameserver),
+        ("remoting", Wire::Remoting, listeners.remoting),
+        ("remoting_vip", Wire::Remoting, listeners.remoting_vip),
+    ]
+    .map(|(name, wire, port)| Entrance { name, wire, at: listeners.at(port) })
+}
+
+/// A door that lets nobody in.
+struct Shut;
+
+impl Door for Shut {
+    fn opened(&mut self, session: SessionId, _peer: Peer, cx: &mut Context<'_>) {
+        cx.links.close(session, Closing::Now);
+    }
+
+    fn received(&mut self, _session: SessionId, bytes: &[u8], _cx: &mut Context<'_>) -> usize {
+        bytes.len()
+    }
+
+    fn event(&mut self, _event: Event, _cx: &mut Context<'_>) {}
+
+    fn changed(&mut self, _fact: &TopologyFact, _cx: &mut Context<'_>) {}
+
+    fn closed(&mut self, _session: SessionId, _cx: &mut Context<'_>) {}
+
+    fn tick(&mut self, _cx: &mut Context<'_>) {}
+
+    fn deadline(&self) -> Option<Millis> {
+        None
+    }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) {}
+}

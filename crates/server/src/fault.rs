@@ -1,0 +1,39 @@
+//! Why the server cannot start or go on: for the operator, never for a peer.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use broker::bytes::Undecodable;
+use broker::refusal::Refusal;
+use store::StoreError;
+
+use crate::config::ConfigError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The log is sound, and what is in it makes no sense to this build.
+    #[error("frame {index} of the log cannot be replayed: {reason}; was it written by a newer version?")]
+    Replay { index: u64, reason: Undecodable },
+    #[error("the checkpoint cannot be restored: {0}; was it written by a newer version?")]
+    Restore(Undecodable),
+    #[error("page {slot} cannot be understood: {reason}")]
+    Page { slot: u64, reason: Undecodable },
+    #[error("cannot listen at {at} for {name}: {source}; is another broker running there? \
+             listeners.{name} sets the port")]
+    Listen { name: &'static str, at: SocketAddr, source: io::Error },
+    #[error("listeners.bind is {bind}, which others can reach, and no user may come in from there: \
+             add [[users]] with name and password to troika.toml, or set listeners.bind to 127.0.0.1")]
+    OpenWithoutUsers { bind: IpAddr },
+    #[error("a default could not be set up: {0}")]
+    Refused(Refusal),
+    #[error("the system gives no random bytes: {0}")]
+    Entropy(#[from] getrandom::Error),
+    #[error("cannot wait for sockets: {0}")]
+    Poll(io::Error),
+    #[error("cannot take signals: {0}")]
+    Signals(io::Error),
+}

@@ -1,0 +1,586 @@
+//! The one thread of the message path: it owns the listeners, the connections, the doors, the
+//! node and the store.
+//!
+//! A turn: wait for readiness → take what the store has finished → accept → read each ready
+//! socket once, large, and give the bytes to its door → settle: hand the pass to the node, append
+//! its frames, advance, give the events to the doors, until nobody asks anything → send each
+//! outbox in one write → end connections → checkpoint if it is time.
+//!
+//! Invariants:
+//! - a door hears `opened` first and `closed` last, each once, for every session;
+//! - an event is given to its door before the next frame is appended, so that the records it
+//!   names are still in memory;
+//! - no step waits for a peer or for the disk: a full socket holds back its own session, and the
+//!   store answers by the waker;
+//! - rounds per turn are bounded, and what is left over makes the next turn begin at once.
+//!
+//! Caveats: one reactor; the second core is the log thread's. A connection that has half a frame
+//! in its buffer when its peer vanishes loses it, as it must; one whose door was waiting for an
+//! answer then loses the commands behind it as well, none of which were answered.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use broker::event::{Answer, Event};
+use broker::id::{SessionId, Token as CommandToken};
+use broker::pass::Command;
+use broker::refusal::Refusal;
+use broker::topology::Change;
+use gateway::door::{Closing, Peer, Wire};
+
+use crate::config::Limits;
+use crate::connection::{Flushed, READ_BYTES, Reading};
+use crate::core::Core;
+use crate::doors::{Doors, Entrance};
+use crate::fault::Fault;
+use crate::links::Seat;
+use crate::pace::{Pace, Turn};
+
+/// What rings without saying more; connections have their seat's number.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+/// A signal has set the stop flag.
+pub(crate) const SIGNAL: Token = Token(usize::MAX - 1);
+const LISTENERS: usize = usize::MAX - 64;
+const EVENTS_MAX: usize = 1024;
+
+/// Hand-overs to the node in one turn; sockets must be looked at in between.
+const ROUNDS_MAX: usize = 16;
+/// Connections accepted in one turn and from one listener.
+const ACCEPTS_MAX: usize = 256;
+/// After the system refused a connection (no more files), accepting is tried again this late.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Whoever has not taken our last words when the process stops does not get them.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The session of the server itself; 0 is the node's.
+const OWN: SessionId = SessionId(1);
+
+struct Listening {
+    listener: TcpListener,
+    entrance: Entrance,
+    /// There may be connections to accept; told once.
+    ready: bool,
+}
+
+pub(crate) struct Reactor {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<Listening>,
+    accept_retry: Option<Instant>,
+    doors: Doors,
+    core: Core,
+    limits: Limits,
+    pace: Pace,
+    /// Room for a left-over and a read behind it.
+    scratch: Vec<u8>,
+    /// Have something to read.
+    ready: Vec<Seat>,
+    /// The node has to be advanced although nothing is asked of it.
+    stirred: bool,
+    answers: Vec<(CommandToken, Result<Answer, Refusal>)>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What has made a turn worth while.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    read_bytes: usize,
+    reads: usize,
+    messages: usize,
+}
+
+impl Reactor {
+    pub fn new(poll: Poll, core: Core, doors: Doors, limits: Limits, stop: Arc<AtomicBool>) -> Self {
+        Reactor {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            listeners: Vec::new(),
+            accept_retry: None,
+            doors,
+            core,
+            limits,
+            pace: Pace::new(Instant::now()),
+            scratch: vec![0; 2 * READ_BYTES],
+            ready: Vec::new(),
+            stirred: true,
+            answers: Vec::new(),
+            stop,
+        }
+    }
+
+    /// Listens; returns where, as the system may have chosen the port.
+    pub fn listen(&mut self, entrance: Entrance) -> io::Result<Entrance> {
+        let mut listener = TcpListener::bind(entrance.at)?;
+        let entrance = Entrance { at: listener.local_addr()?, ..entrance };
+        let token = Token(LISTENERS + self.listeners.len());
+        self.poll.registry().register(&mut listener, token, Interest::READABLE)?;
+        self.listeners.push(Listening { listener, entrance, ready: true });
+        Ok(entrance)
+    }
+
+    /// Makes changes of the server's own and waits until they hold.
+    pub fn carry_out(&mut self, changes: Vec<Change>) -> Result<(), Fault> {
+        let count = changes.len();
+        for (number, change) in changes.into_iter().enumerate() {
+            let token = CommandToken(number as u64);
+            self.core.pass.push(OWN, Command::Change { token, change });
+            while self.answers.len() <= number {
+                self.turn()?;
+            }
+        }
+        let answers: Vec<_> = self.answers.drain(..).collect();
+        assert_eq!(answers.len(), count, "every own change is answered once");
+        match answers.into_iter().find_map(|(_, result)| result.err()) {
+            Some(refusal) => Err(Fault::Refused(refusal)),
+            None => Ok(()),
+        }
+    }
+
+    pub fn topology(&self) -> &broker::topology::Topology {
+        self.core.engine.topology()
+    }
+
+    /// Turns until it is told to stop, and leaves in order.
+    pub fn run(mut self) -> Result<(), Fault> {
+        while !self.stop.load(Ordering::Acquire) {
+            self.turn()?;
+        }
+        self.leave()
+    }
+
+    fn turn(&mut self) -> Result<(), Fault> {
+        let timeout = self.timeout();
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            Err(e) => return Err(Fault::Poll(e)),
+        }
+        let start = Instant::now();
+        self.core.look_at_the_clock();
+        self.note_readiness();
+        self.stirred |= self.core.engine.complete()?;
+        self.accept();
+        self.tick();
+        let mut work = self.read_ready();
+        work.messages = self.settle()?;
+        self.flush();
+        self.end();
+        self.core.engine.checkpoint_if_due()?;
+        let gathered = work.messages + work.reads.saturating_sub(1);
+        let turn = Turn { gathered, read_bytes: work.read_bytes };
+        if let Some(rest) = self.pace.rest(start, Instant::now(), turn) {
+            std::thread::sleep(rest);
+        }
+        Ok(())
+    }
+
+    /// How long nothing needs to be done unless something happens.
+    fn timeout(&mut self) -> Option<Duration> {
+        let core = &mut self.core;
+        if self.stirred
+            || !self.ready.is_empty()
+            || !core.pass.is_empty()
+            || core.links.has_resumed()
+            || core.engine.has_work()
+            || self.listeners.iter().any(|listening| listening.ready)
+        {
+            return Some(Duration::ZERO);
+        }
+        let clocked = core.engine.deadline().into_iter().chain(self.doors.deadline()).min();
+        let clocked = clocked.map(|at| Duration::from_millis(at.since(core.now())));
+        let timed = core.links.ending_deadline().into_iter().chain(self.accept_retry).min();
+        let timed = timed.map(|at| at.saturating_duration_since(Instant::now()));
+        clocked.into_iter().chain(timed).min()
+    }
+
+    fn note_readiness(&mut self) {
+        for event in &self.events {
+            let token = event.token();
+            if token == WAKER || token == SIGNAL {
+                continue;
+            }
+            if let Some(number) = token.0.checked_sub(LISTENERS) {
+                if let Some(listening) = self.listeners.get_mut(number) {
+                    listening.ready = true;
+                }
+                continue;
+            }
+            let seat = Seat(token.0 as u32);
+            let Some(connection) = self.core.links.at(seat) else { continue };
+            // A broken socket is told as both: whichever is tried next finds it.
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                connection.readable = true;
+                connection.read_closed |= event.is_read_closed() || event.is_error();
+                queue(connection, seat, &mut self.ready);
+            }
+            if event.is_writable() || event.is_write_closed() || event.is_error() {
+                connection.became_writable();
+                if connection.unsent() > 0 {
+                    self.core.links.mark_dirty(seat);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        if self.accept_retry.is_some_and(|at| at <= Instant::now()) {
+            self.accept_retry = None;
+            self.listeners.iter_mut().for_each(|listening| listening.ready = true);
+        }
+        for number in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_MAX {
+                let listening = &mut self.listeners[number];
+                if !listening.ready {
+                    break;
+                }
+                match listening.listener.accept() {
+                    Ok((socket, remote)) => {
+                        let wire = listening.entrance.wire;
+                        self.welcome(wire, socket, remote);
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => listening.ready = false,
+                    Err(e) if is_of_the_peer(&e) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept connections");
+                        listening.ready = false;
+                        self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
+                    }
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, wire: Wire, socket: mio::net::TcpStream, remote: std::net::SocketAddr) {
+        if self.core.links.len() >= self.limits.connections {
+            let max = self.limits.connections;
+            tracing::warn!(%remote, "connection refused: limits.connections has reached {max}");
+            return;
+        }
+        // Answers are small and awaited; Nagle's algorithm would hold them back.
+        let local = socket.set_nodelay(true).and_then(|()| socket.local_addr());
+        let Ok(local) = local else { return };
+        let peer = Peer { remote, local };
+        let (seat, session) = self.core.links.insert(wire, peer, socket);
+        let Some(connection) = self.core.links.at(seat) else { return };
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(seat.0 as usize);
+        if let Err(error) = self.poll.registry().register(connection.socket_mut(), token, both) {
+            tracing::error!(%error, "cannot watch a connection");
+            self.core.links.remove(seat);
+            return;
+        }
+        tracing::debug!(?wire, %remote, session = session.0, "connection opened");
+        let door = self.doors.at(wire);
+        self.core.with(|cx| door.opened(session, peer, cx));
+    }
+
+    fn tick(&mut self) {
+        let now = self.core.now();
+        for door in self.doors.each() {
+            if door.deadline().is_some_and(|at| at <= now) {
+                self.core.with(|cx| door.tick(cx));
+            }
+        }
+        self.stirred |= self.core.engine.deadline().is_some_and(|at| at <= now);
+    }
+
+    fn read_ready(&mut self) -> Work {
+        let mut work = Work::default();
+        for seat in std::mem::take(&mut self.ready) {
+            let bytes = self.read(seat);
+            work.read_bytes += bytes;
+            work.reads += usize::from(bytes > 0);
+        }
+        work
+    }
+
+    /// Reads once from a connection and gives its door what there is.
+    fn read(&mut self, seat: Seat) -> usize {
+        let Some(connection) = self.core.links.at(seat) else { return 0 };
+        connection.queued = false;
+        if !may_read(connection, &self.limits) {
+            return 0;
+        }
+        let session = connection.session;
+        let in_front = connection.unread_is_short();
+        let before = if in_front { connection.unread_len() } else { 0 };
+        let bytes = match connection.read(&mut self.scratch) {
+            Reading::Nothing => return 0,
+            Reading::End => {
+                self.peer_ended(seat);
+                return 0;
+            }
+            Reading::Bytes(bytes) => bytes,
+        };
+        if in_front {
+            let offered = &self.scratch[..bytes];
+            let door = self.doors.of(session);
+            let consumed = self.core.with(|cx| door.received(session, offered, cx));
+            if let Some(connection) = self.core.links.of(session) {
+                connection.copy_unread(&offered[consumed..]);
+            }
+        } else {
+            self.offer_unread(session);
+        }
+        if let Some(connection) = self.core.links.of(session) {
+            queue(connection, seat, &mut self.ready);
+        }
+        bytes - before
+    }
+
+    /// Gives a door again what it has left over.
+    fn offer_unread(&mut self, session: SessionId) {
+        let Some(connection) = self.core.links.of(session) else { return };
+        let unread = connection.take_unread();
+        if unread.is_empty() {
+            return;
+        }
+        let door = self.doors.of(session);
+        let consumed = self.core.with(|cx| door.received(session, &unread, cx));
+        if let Some(connection) = self.core.links.of(session) {
+            connection.keep_unread(unread, consumed);
+        }
+    }
+
+    fn peer_ended(&mut self, seat: Seat) {
+        let Some(connection) = self.core.links.at(seat) else { return };
+        match &mut connection.ending {
+            Some(ending) => ending.peer_done = true,
+            None => self.gone(seat),
+        }
+    }
+
+    /// Hands over what the doors ask and gives them what comes of it, until nobody asks anything
+    /// or the turn is long enough. Returns how many messages were stored.
+    fn settle(&mut self) -> Result<usize, Fault> {
+        let mut messages = 0;
+        for _ in 0..ROUNDS_MAX {
+            for session in self.core.links.take_resumed() {
+                self.offer_unread(session);
+                self.read_on(session);
+            }
+            self.finish();
+            if self.core.pass.is_empty() && !self.core.engine.has_work() && !self.stirred {
+                return Ok(messages);
+            }
+            self.stirred = false;
+            let pass = std::mem::take(&mut self.core.pass);
+            let now = self.core.now();
+            messages += self.core.engine.step(pass, now)?;
+            self.dispatch();
+            self.core.engine.release();
+            self.relieve();
+        }
+        self.finish();
+        Ok(messages)
+    }
+
+    fn finish(&mut self) {
+        for door in self.doors.each() {
+            self.core.with(|cx| door.finish(cx));
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let mut events = self.core.engine.take_events();
+        for event in events.drain(..) {
+            let session = match &event {
+                Event::Changed(fact) => {
+                    for door in self.doors.each() {
+                        self.core.with(|cx| door.changed(fact, cx));
+                    }
+                    continue;
+                }
+                Event::Deliver(delivery) => delivery.session,
+                Event::Done { session, .. }
+                | Event::Stored { session, .. }
+                | Event::Got { session, .. }
+                | Event::Ready { session, .. }
+                | Event::BrowseEnded { session, .. }
+                | Event::Cancelled { session, .. }
+                | Event::Read { session, .. } => *session,
+            };
+            match Wire::of(session) {
+                Some(wire) => {
+                    let door = self.doors.at(wire);
+                    self.core.with(|cx| door.event(event, cx));
+                }
+                None => {
+                    if let Event::Done { token, result, .. } = event {
+                        self.answers.push((token, result));
+                    }
+                }
+            }
+        }
+        self.core.engine.give_back(events);
+    }
+
+    /// Sends early what has grown past the limit, and holds back whoever does not take it: the
+    /// next round would add to it.
+    fn relieve(&mut self) {
+        for seat in self.core.links.take_dirty() {
+            let Some(connection) = self.core.links.at(seat) else { continue };
+            connection.dirty = false;
+            if connection.unsent() > self.limits.outbox_bytes {
+                self.send(seat);
+            } else {
+                self.core.links.mark_dirty(seat);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        for seat in self.core.links.take_dirty() {
+            if let Some(connection) = self.core.links.at(seat) {
+                connection.dirty = false;
+                self.send(seat);
+            }
+        }
+    }
+
+    fn send(&mut self, seat: Seat) {
+        let Some(connection) = self.core.links.at(seat) else { return };
+        let session = connection.session;
+        let flushed = connection.flush();
+        let unsent = connection.unsent();
+        if flushed == Flushed::Broken {
+            self.gone(seat);
+            return;
+        }
+        if !connection.held && unsent > self.limits.outbox_bytes {
+            connection.held = true;
+            self.core.pass.push(session, Command::Hold);
+        } else if connection.held && unsent <= self.limits.outbox_bytes / 2 {
+            connection.held = false;
+            self.core.pass.push(session, Command::Resume);
+        }
+        if flushed == Flushed::All {
+            self.core.links.reclaim(seat);
+        }
+        self.read_on(session);
+    }
+
+    /// What stopped reading may have gone.
+    fn read_on(&mut self, session: SessionId) {
+        let Some(seat) = self.core.links.find(session) else { return };
+        let Some(connection) = self.core.links.at(seat) else { return };
+        if may_read(connection, &self.limits) {
+            queue(connection, seat, &mut self.ready);
+        }
+    }
+
+    /// Ends the connections that were asked to close and are ready for it.
+    fn end(&mut self) {
+        let ending = self.core.links.take_ending();
+        if ending.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for session in ending {
+            let Some(seat) = self.core.links.find(session) else { continue };
+            let Some(connection) = self.core.links.at(seat) else { continue };
+            let Some(ending) = connection.ending else { continue };
+            let sent = connection.unsent() == 0;
+            let over = match ending.closing {
+                Closing::Now => true,
+                Closing::Sent => sent,
+                Closing::Grace { .. } => sent && ending.peer_done,
+            };
+            if over || ending.limit <= now {
+                self.gone(seat);
+            } else {
+                self.core.links.keep_ending(session);
+            }
+        }
+    }
+
+    /// Takes a connection away and tells its door.
+    fn gone(&mut self, seat: Seat) {
+        let Some(mut connection) = self.core.links.remove(seat) else { return };
+        let session = connection.session;
+        let _ = self.poll.registry().deregister(connection.socket_mut());
+        connection.part(&mut self.scratch);
+        tracing::debug!(remote = %connection.peer.remote, session = session.0, "connection closed");
+        drop(connection);
+        let door = self.doors.of(session);
+        self.core.with(|cx| door.closed(session, cx));
+    }
+
+    /// The orderly end: the doors say goodbye, everybody is sent what waits, everything appended
+    /// becomes durable, and the next start finds a checkpoint.
+    fn leave(mut self) -> Result<(), Fault> {
+        self.listeners.clear();
+        for door in self.doors.each() {
+            self.core.with(|cx| door.stopping(cx));
+        }
+        self.settle()?;
+        self.flush();
+        let limit = Instant::now() + FAREWELL;
+        let seats: Vec<Seat> = self.core.links.seats().collect();
+        for seat in &seats {
+            let session = self.core.links.at(*seat).map(|connection| connection.session);
+            if let Some(session) = session {
+                gateway::door::Links::close(&mut self.core.links, session, Closing::Sent);
+            }
+        }
+        while self.core.links.len() > 0 && Instant::now() < limit {
+            self.end();
+            let wait = limit.saturating_duration_since(Instant::now());
+            if self.core.links.len() > 0 {
+                match self.poll.poll(&mut self.events, Some(wait)) {
+                    Ok(()) => self.note_readiness(),
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(e) => return Err(Fault::Poll(e)),
+                }
+                self.flush();
+            }
+        }
+        for seat in seats {
+            self.gone(seat);
+        }
+        self.core.look_at_the_clock();
+        self.settle()?;
+        let Core { engine, .. } = self.core;
+        engine.close()
+    }
+}
+
+/// The waker that the store rings when it has finished something.
+pub(crate) fn waker(poll: &Poll) -> io::Result<Arc<Waker>> {
+    Ok(Arc::new(Waker::new(poll.registry(), WAKER)?))
+}
+
+fn queue(connection: &mut crate::connection::Connection, seat: Seat, ready: &mut Vec<Seat>) {
+    if connection.readable && !connection.queued {
+        connection.queued = true;
+        ready.push(seat);
+    }
+}
+
+fn may_read(connection: &crate::connection::Connection, limits: &Limits) -> bool {
+    let ending = match connection.ending {
+        None => true,
+        Some(ending) => match ending.closing {
+            Closing::Grace { .. } => !ending.peer_done,
+            Closing::Now | Closing::Sent => false,
+        },
+    };
+    ending
+        && connection.unread_len() < limits.unread_bytes
+        && connection.unsent() <= limits.outbox_bytes.saturating_mul(2)
+}
+
+/// A connection that failed before it was accepted says nothing about the listener.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

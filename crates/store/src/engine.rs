@@ -1,0 +1,373 @@
+//! What the log thread and the pool do, without the threads: [`Engine::drain`] is one group
+//! commit, [`Pool::perform`] one load or one checkpoint. `store` runs them on threads or, for
+//! simulations, in the caller's hands.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
+
+use crate::checkpoint::{Checkpoint, ShardRow};
+use crate::disk::Disk;
+use crate::error::{LoadError, StoreError};
+use crate::format::segment_file;
+use crate::ids::{Index, MessageId, NodeId, PageSlot, Shard};
+use crate::log::Log;
+use crate::pages::{Bitmap, PageFile};
+use crate::queue::{Job, Pace, Queue, Rest, Wake};
+use crate::reader::Reader;
+use crate::segment::SegmentTable;
+use crate::spares::Spares;
+
+/// Called from a thread of the store when there is something to poll.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// What the threads tell the owner.
+pub(crate) enum Event {
+    /// Durable up to these.
+    Synced(Vec<(Shard, Index)>),
+    PagesWritten(Vec<PageSlot>),
+    Loaded { tag: u64, records: Vec<(MessageId, Result<Arc<[u8]>, LoadError>)> },
+    PageLoaded { tag: u64, slot: PageSlot, page: Result<Arc<[u8]>, LoadError> },
+    Checkpointed,
+    CheckpointFailed(StoreError),
+    DiskFull,
+    DiskFreed,
+    Fault(StoreError),
+}
+
+/// Events on their way to the owner.
+pub(crate) struct Outbox {
+    events: Mutex<Vec<Event>>,
+    waker: Waker,
+}
+
+impl Outbox {
+    pub fn new(waker: Waker) -> Outbox {
+        Outbox { events: Mutex::new(Vec::new()), waker }
+    }
+
+    pub fn push(&self, event: Event) {
+        let mut events = self.events.lock().expect("no holder of the outbox panics");
+        let first = events.is_empty();
+        events.push(event);
+        drop(events);
+        if first {
+            (self.waker)();
+        }
+    }
+
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().expect("no holder of the outbox panics"))
+    }
+}
+
+/// What the owner wants in a checkpoint.
+pub(crate) struct CheckpointOrder {
+    pub state: Vec<u8>,
+    pub shards: Vec<ShardRow>,
+    pub pages: Bitmap,
+}
+
+/// Work that reads, or takes long.
+pub(crate) enum Task {
+    Load { tag: u64, wanted: Vec<(MessageId, Option<Arc<[u8]>>)> },
+    Page { tag: u64, slot: PageSlot },
+    Checkpoint(Box<Checkpoint>),
+    /// Make spare segments.
+    Refill,
+}
+
+#[derive(Default)]
+pub(crate) struct Tasks {
+    state: Mutex<(VecDeque<Task>, bool)>,
+    bell: Condvar,
+}
+
+impl Tasks {
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<Task>, bool)> {
+        self.state.lock().expect("no holder of the tasks panics")
+    }
+
+    pub fn push(&self, task: Task) {
+        self.lock().0.push_back(task);
+        self.bell.notify_one();
+    }
+
+    pub fn take(&self) -> Option<Task> {
+        self.lock().0.pop_front()
+    }
+
+    /// Lets the threads end once nothing is left.
+    pub fn close(&self) {
+        self.lock().1 = true;
+        self.bell.notify_all();
+    }
+
+    fn wait(&self) -> Option<Task> {
+        let mut state = self.lock();
+        loop {
+            if let Some(task) = state.0.pop_front() {
+                return Some(task);
+            }
+            if state.1 {
+                return None;
+            }
+            state = self.bell.wait(state).expect("no holder of the tasks panics");
+        }
+    }
+}
+
+/// The log thread's work.
+pub(crate) struct Engine {
+    pub log: Log,
+    pub pages: Arc<PageFile>,
+    pub spares: Arc<Spares>,
+    pub table: Arc<Mutex<SegmentTable>>,
+    pub queue: Arc<Queue>,
+    pub tasks: Arc<Tasks>,
+    pub outbox: Arc<Outbox>,
+    pub next_checkpoint: u64,
+    pub unmarked: bool,
+    pub pace: Pace,
+}
+
+/// Whether the log goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    GoOn,
+    End,
+}
+
+impl Engine {
+    /// The log thread.
+    pub fn run(mut self) {
+        loop {
+            let rest = match (self.unmarked, self.spares.is_full()) {
+                (true, _) => Rest::Unmarked,
+                (false, true) => Rest::Full,
+                (false, false) => Rest::Quiet,
+            };
+            let queue = self.queue.clone();
+            let outcome = match queue.wait(&mut self.pace, rest) {
+                Wake::Jobs(jobs) => self.drain(jobs),
+                Wake::Idle => self.idle().map(|()| Next::GoOn),
+            };
+            match outcome {
+                Ok(Next::GoOn) => {}
+                Ok(Next::End) => return,
+                Err(fault) => return self.outbox.push(Event::Fault(fault)),
+            }
+        }
+    }
+
+    /// One group commit: writes all, syncs once, tells the owner, prepares for the next.
+    pub fn drain(&mut self, jobs: Vec<Job>) -> Result<Next, StoreError> {
+        let mut frames = Vec::with_capacity(jobs.len());
+        let mut pages = Vec::new();
+        let mut orders = Vec::new();
+        let mut next = Next::GoOn;
+        for job in jobs {
+            match job {
+                Job::Append(frame) => frames.push(frame),
+                Job::Page(slot, bytes) => pages.push((slot, bytes)),
+                Job::Checkpoint(order) => orders.push(order),
+                Job::Close => next = Next::End,
+            }
+        }
+        if !frames.is_empty() {
+            self.log.write(&frames)?;
+            self.log.sync()?;
+            self.unmarked = true;
+            let mut lasts = BTreeMap::new();
+            let mut messages = 0;
+            for frame in &frames {
+                messages += frame.messages() as u32;
+                lasts.insert(frame.shard(), frame.index());
+            }
+            self.pace.synced(Instant::now(), messages);
+            self.outbox.push(Event::Synced(lasts.into_iter().collect()));
+        }
+        if !pages.is_empty() {
+            for (slot, bytes) in &pages {
+                self.write_page(*slot, bytes)?;
+            }
+            let slots = pages.into_iter().map(|(slot, _)| slot).collect();
+            self.outbox.push(Event::PagesWritten(slots));
+        }
+        for order in orders {
+            self.prepare_checkpoint(*order)?;
+        }
+        if next == Next::End {
+            self.log.close()?;
+        } else if self.spares.is_short() && !self.spares.is_full() {
+            self.tasks.push(Task::Refill);
+        }
+        Ok(next)
+    }
+
+    /// Nothing came for a while.
+    pub fn idle(&mut self) -> Result<(), StoreError> {
+        if self.unmarked {
+            self.log.mark()?;
+            self.unmarked = false;
+        }
+        if self.spares.is_full() {
+            self.tasks.push(Task::Refill);
+        }
+        Ok(())
+    }
+
+    fn write_page(&self, slot: PageSlot, bytes: &[u8]) -> Result<(), StoreError> {
+        loop {
+            match self.pages.write(slot, bytes) {
+                Err(error) if error.is_full() && self.spares.release_one()? => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The log is durable beyond everything that the state contains: lazy frames were written and
+    /// synced in the same drain, before.
+    fn prepare_checkpoint(&mut self, order: CheckpointOrder) -> Result<(), StoreError> {
+        let synced_to = self.log.synced();
+        let table = self.table.lock().expect("no holder of the table panics");
+        let mut replay_from = synced_to;
+        for (shard, last) in table.lasts() {
+            let row = order.shards.iter().find(|row| row.shard == shard);
+            let applied = row.map_or(Index::ZERO, |row| row.applied);
+            if applied >= last {
+                continue;
+            }
+            // The first frame that replay needs; gone indexes below were applied long ago.
+            let from = table.find(shard, applied.next());
+            replay_from = replay_from.min(from.map_or(0, |point| point.base + point.offset));
+        }
+        let mut segments: Vec<_> = table.segments.iter().cloned().collect();
+        drop(table);
+        for segment in &mut segments {
+            segment.forget_points();
+        }
+        let CheckpointOrder { state, shards, pages } = order;
+        let sequence = self.next_checkpoint;
+        self.next_checkpoint += 1;
+        self.tasks.push(Task::Checkpoint(Box::new(Checkpoint {
+            sequence,
+            replay_from,
+            synced_to,
+            shards,
+            segments,
+            pages,
+            state,
+        })));
+        Ok(())
+    }
+}
+
+/// The work of the pool's threads.
+pub(crate) struct Pool {
+    pub disk: Arc<dyn Disk>,
+    pub node: NodeId,
+    pub reader: Reader,
+    pub pages: Arc<PageFile>,
+    pub spares: Arc<Spares>,
+    pub table: Arc<Mutex<SegmentTable>>,
+    pub tasks: Arc<Tasks>,
+    pub outbox: Arc<Outbox>,
+    /// The kept checkpoints, older first, without states.
+    pub kept: Mutex<Vec<Checkpoint>>,
+}
+
+impl Pool {
+    /// One thread of the pool.
+    pub fn run(&self) {
+        while let Some(task) = self.tasks.wait() {
+            self.perform(task);
+        }
+    }
+
+    pub fn perform(&self, task: Task) {
+        let event = match task {
+            Task::Load { tag, wanted } => Event::Loaded { tag, records: self.load(wanted) },
+            Task::Page { tag, slot } => {
+                let page = self.pages.read(slot).map_err(LoadError::Failed);
+                Event::PageLoaded { tag, slot, page }
+            }
+            Task::Checkpoint(checkpoint) => match self.checkpoint(*checkpoint) {
+                Ok(()) => {
+                    self.outbox.push(Event::Checkpointed);
+                    return self.refill();
+                }
+                Err(error) if error.is_full() => {
+                    self.outbox.push(Event::CheckpointFailed(error));
+                    return self.refill();
+                }
+                Err(error) => Event::Fault(error),
+            },
+            Task::Refill => return self.refill(),
+        };
+        self.outbox.push(event);
+    }
+
+    fn refill(&self) {
+        match self.spares.refill() {
+            Ok(Some(true)) => self.outbox.push(Event::DiskFull),
+            Ok(Some(false)) => self.outbox.push(Event::DiskFreed),
+            Ok(None) => {}
+            Err(error) => self.outbox.push(Event::Fault(error)),
+        }
+    }
+
+    fn load(
+        &self,
+        wanted: Vec<(MessageId, Option<Arc<[u8]>>)>,
+    ) -> Vec<(MessageId, Result<Arc<[u8]>, LoadError>)> {
+        let missing: Vec<_> =
+            wanted.iter().filter(|(_, held)| held.is_none()).map(|(id, _)| *id).collect();
+        let mut read = Vec::with_capacity(missing.len());
+        self.reader.load(&missing, |_, record| read.push(record));
+        let mut read = read.into_iter();
+        wanted
+            .into_iter()
+            .map(|(id, held)| {
+                let next = || read.next().unwrap_or(Err(LoadError::Gone(id)));
+                (id, held.map_or_else(next, Ok))
+            })
+            .collect()
+    }
+
+    /// Pages, file, name; then what nobody needs any more goes.
+    fn checkpoint(&self, mut checkpoint: Checkpoint) -> Result<(), StoreError> {
+        self.pages.sync()?;
+        loop {
+            match checkpoint.write(&*self.disk, self.node) {
+                Ok(()) => break,
+                Err(error) if error.is_full() => {
+                    if !self.spares.release_one()? {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        checkpoint.state = Vec::new();
+        let mut kept = self.kept.lock().expect("no holder of the checkpoints panics");
+        kept.push(checkpoint);
+        while kept.len() > 2 {
+            let name = Checkpoint::file(kept.remove(0).sequence);
+            self.disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+        }
+        if let [older, newer] = &kept[..] {
+            let replay_from = older.replay_from.min(newer.replay_from);
+            let needed = |shard, last| older.needs(shard, last) || newer.needs(shard, last);
+            let mut table = self.table.lock().expect("no holder of the table panics");
+            let gone = table.take_unneeded(replay_from, &needed);
+            drop(table);
+            self.reader.forget(&gone);
+            for number in &gone {
+                let name = segment_file(*number);
+                self.disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,592 @@
+//! The store as its owner sees it: nothing here blocks but opening and closing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use crate::cache::{ReadCache, TailCache};
+use crate::checkpoint::ShardRow;
+use crate::disk::Disk;
+use crate::engine::{
+    CheckpointOrder, Engine, Event, Next, Outbox, Pool, Task, Tasks, Waker,
+};
+use crate::error::{AppendError, LoadError, StoreError};
+use crate::format::SEGMENT_HEADER_BYTES;
+use crate::frame::Frame;
+use crate::ids::{Index, MessageId, Millis, NodeId, PageSlot, Shard, Term};
+use crate::log::Log;
+use crate::pages::{Bitmap, PAGE_BYTES, PageFile, PageSlots};
+use crate::queue::{Haste, Job, Pace, Queue};
+use crate::reader::Reader;
+use crate::recovery::{ShardEnd, recover};
+use crate::replay::Replay;
+use crate::segment::seal_room;
+use crate::spares::Spares;
+
+/// Threads that read back and write checkpoints.
+const POOL_THREADS: usize = 2;
+/// Checkpoints keep this distance.
+const CHECKPOINT_DISTANCE_MS: u64 = 1000;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// The identity of a data directory that is not there yet; random.
+    pub newborn: NodeId,
+    /// Bytes of a segment file.
+    pub segment_bytes: u64,
+    /// Budget of the newest frames in memory.
+    pub tail_bytes_max: usize,
+    /// Budget of records read back.
+    pub read_bytes_max: usize,
+    /// A checkpoint is due after so many bytes of log.
+    pub checkpoint_bytes: u64,
+    /// Called when [`Store::poll`] has something to tell; from any thread, also from `append`.
+    pub waker: Waker,
+}
+
+impl Options {
+    pub fn new(newborn: NodeId, waker: Waker) -> Options {
+        Options {
+            newborn,
+            segment_bytes: 64 << 20,
+            tail_bytes_max: 4 << 20,
+            read_bytes_max: 4 << 20,
+            checkpoint_bytes: 128 << 20,
+            waker,
+        }
+    }
+}
+
+/// What opening found.
+pub struct Recovered {
+    pub node: NodeId,
+    pub checkpoint: Option<RecoveredCheckpoint>,
+    /// To be read to its end before the first append.
+    pub frames: Replay,
+    /// For the operator's log: what was cut off, what was set aside.
+    pub notes: Vec<String>,
+}
+
+/// The root that replay starts from.
+#[derive(Debug)]
+pub struct RecoveredCheckpoint {
+    /// As given to [`Store::checkpoint`].
+    pub state: Vec<u8>,
+    pub applied: Vec<(Shard, Index)>,
+    pub pages: Vec<PageSlot>,
+}
+
+/// Who waits for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Somebody is answered once it is durable.
+    Awaited,
+    /// Nobody: durable with the next group, within 10 ms.
+    Lazy,
+}
+
+/// What a full disk does to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// New messages: refused.
+    Ordinary,
+    /// Settlements, cursors, votes, decisions: what drains the disk. Goes on.
+    Essential,
+}
+
+/// What a checkpoint says of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardMark {
+    pub shard: Shard,
+    /// The state contains every frame up to this one.
+    pub applied: Index,
+    /// The smallest index whose records are still needed; `applied.next()` when none is.
+    pub low_water: Index,
+}
+
+/// Records in the order asked for.
+pub type LoadedRecords = Vec<(MessageId, Result<Arc<[u8]>, LoadError>)>;
+
+/// What happened since the last poll.
+#[derive(Debug)]
+pub enum Completion {
+    /// Every frame of the shard up to this one is durable. See also [`Store::ready`].
+    Synced { shard: Shard, index: Index },
+    /// Answer to [`Store::load`].
+    Loaded { tag: u64, records: LoadedRecords },
+    /// Answer to [`Store::load_page`].
+    PageLoaded { tag: u64, slot: PageSlot, page: Result<Arc<[u8]>, LoadError> },
+    /// The checkpoint is durable, and what it made superfluous is gone.
+    Checkpointed,
+    /// The disk had no room for it; it falls due again.
+    CheckpointFailed(StoreError),
+    /// Ordinary frames are refused from now on.
+    DiskFull,
+    DiskFreed,
+    /// A write or sync failed: nothing more becomes durable, the process must stop.
+    Fault(StoreError),
+}
+
+#[derive(Default)]
+struct ShardState {
+    end: ShardEnd,
+    synced: Index,
+    /// Awaited frames that are not durable yet.
+    awaited: VecDeque<Index>,
+}
+
+/// The log, its pages and its checkpoints, owned by one thread.
+pub struct Store {
+    node: NodeId,
+    shards: Vec<ShardState>,
+    tail: TailCache,
+    reads: ReadCache,
+    pages: PageSlots,
+    queue: Arc<Queue>,
+    tasks: Arc<Tasks>,
+    outbox: Arc<Outbox>,
+    drive: Drive,
+    full: bool,
+    poisoned: bool,
+    checkpoint_bytes: u64,
+    bytes_since_checkpoint: u64,
+    checkpointing: bool,
+    last_checkpoint: Option<Millis>,
+    /// Dropped last: another process may come in once everything has ended.
+    _lock: Box<dyn Send>,
+}
+
+enum Drive {
+    Threads(Vec<JoinHandle<()>>),
+    Manual(Box<Engine>, Arc<Pool>),
+}
+
+impl Store {
+    /// Opens with a log thread and a small pool.
+    pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Store, Recovered), StoreError> {
+        let (mut store, recovered) = Store::open_manual(disk, options)?;
+        let none = Drive::Threads(Vec::new());
+        if let Drive::Manual(engine, pool) = std::mem::replace(&mut store.drive, none) {
+            let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+                thread::Builder::new()
+                    .name(name.to_owned())
+                    .spawn(work)
+                    .map_err(StoreError::io(name, "start the thread"))
+            };
+            let mut threads = vec![spawn("log", Box::new(move || engine.run()))?];
+            for _ in 0..POOL_THREADS {
+                let pool = pool.clone();
+                threads.push(spawn("log-pool", Box::new(move || pool.run()))?);
+            }
+            store.drive = Drive::Threads(threads);
+        }
+        Ok((store, recovered))
+    }
+
+    /// Opens without threads: [`Store::step`] does the work when the caller says so.
+    pub fn open_manual(
+        disk: Arc<dyn Disk>,
+        options: Options,
+    ) -> Result<(Store, Recovered), StoreError> {
+        let segment_bytes = options.segment_bytes.next_multiple_of(SEGMENT_HEADER_BYTES);
+        assert!(
+            segment_bytes > SEGMENT_HEADER_BYTES + 2 * seal_room(segment_bytes),
+            "a segment has room for frames beside its header and its seal"
+        );
+        let mut opened = recover(&disk, options.newborn)?;
+        let node = opened.node;
+        let live = opened.kept.last().map(|c| c.pages.clone()).unwrap_or_default();
+        let pages = Arc::new(PageFile::open(&*disk, node, &live)?);
+        let spares = Arc::new(Spares::open(disk.clone(), segment_bytes)?);
+        let table = Arc::new(Mutex::new(opened.table));
+        let log = Log::begin(
+            disk.clone(),
+            node,
+            table.clone(),
+            spares.clone(),
+            segment_bytes,
+            opened.next_segment,
+            opened.next_base,
+        )?;
+        let checkpoint = opened.kept.last_mut().map(|checkpoint| RecoveredCheckpoint {
+            state: std::mem::take(&mut checkpoint.state),
+            applied: checkpoint.shards.iter().map(|row| (row.shard, row.applied)).collect(),
+            pages: checkpoint.pages.iter().collect(),
+        });
+        let page_maps = opened.kept.iter().map(|checkpoint| checkpoint.pages.clone()).collect();
+        let slots = PageSlots::recovered(pages.slots()?, page_maps);
+        let queue = Arc::new(Queue::default());
+        let tasks = Arc::new(Tasks::default());
+        let outbox = Arc::new(Outbox::new(options.waker));
+        tasks.push(Task::Refill);
+        let engine = Engine {
+            log,
+            pages: pages.clone(),
+            spares: spares.clone(),
+            table: table.clone(),
+            queue: queue.clone(),
+            tasks: tasks.clone(),
+            outbox: outbox.clone(),
+            next_checkpoint: opened.next_checkpoint,
+            unmarked: false,
+            pace: Pace::default(),
+        };
+        let pool = Pool {
+            disk: disk.clone(),
+            node,
+            reader: Reader::new(disk, node, table.clone()),
+            pages,
+            spares,
+            table,
+            tasks: tasks.clone(),
+            outbox: outbox.clone(),
+            kept: Mutex::new(opened.kept),
+        };
+        let shard = |end: &ShardEnd| ShardState {
+            end: *end,
+            synced: end.last,
+            awaited: VecDeque::new(),
+        };
+        let store = Store {
+            node,
+            shards: opened.ends.iter().map(shard).collect(),
+            tail: TailCache::new(options.tail_bytes_max),
+            reads: ReadCache::new(options.read_bytes_max),
+            pages: slots,
+            queue,
+            tasks,
+            outbox,
+            drive: Drive::Manual(Box::new(engine), Arc::new(pool)),
+            full: false,
+            poisoned: false,
+            checkpoint_bytes: options.checkpoint_bytes,
+            bytes_since_checkpoint: opened.replay_bytes,
+            checkpointing: false,
+            last_checkpoint: None,
+            _lock: opened.lock,
+        };
+        let frames = opened.replay;
+        Ok((store, Recovered { node, checkpoint, frames, notes: opened.notes }))
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The index of the last frame that was appended or recovered.
+    pub fn last_index(&self, shard: Shard) -> Index {
+        self.state(shard).end.last
+    }
+
+    /// No frame of the shard may be older than this.
+    pub fn last_time(&self, shard: Shard) -> Millis {
+        self.state(shard).end.time
+    }
+
+    pub fn last_term(&self, shard: Shard) -> Term {
+        self.state(shard).end.term
+    }
+
+    /// Every frame up to this one may be applied: those that are awaited are durable.
+    pub fn ready(&self, shard: Shard) -> Index {
+        let state = self.state(shard);
+        match state.awaited.front() {
+            Some(first) => Index::new(first.number() - 1),
+            None => state.end.last,
+        }
+    }
+
+    fn state(&self, shard: Shard) -> &ShardState {
+        &self.shards[shard.number() as usize]
+    }
+
+    /// Hands a frame to the log. Its records can be read at once.
+    ///
+    /// # Panics
+    /// When the frame does not follow the shard's last one in index, term and time.
+    pub fn append(
+        &mut self,
+        frame: Frame,
+        durability: Durability,
+        class: Class,
+    ) -> Result<(), AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        if self.full && class == Class::Ordinary {
+            return Err(AppendError::DiskFull);
+        }
+        let state = &mut self.shards[frame.shard().number() as usize];
+        let follows = frame.index() == state.end.last.next()
+            && frame.time() >= state.end.time
+            && frame.term() >= state.end.term;
+        assert!(follows, "{frame:?} does not follow {:?}", state.end);
+        state.end = ShardEnd { last: frame.index(), term: frame.term(), time: frame.time() };
+        self.bytes_since_checkpoint += frame.disk_bytes();
+        let haste = match durability {
+            Durability::Awaited => {
+                state.awaited.push_back(frame.index());
+                Haste::Confirms(frame.messages() as u32)
+            }
+            Durability::Lazy => Haste::Lazy,
+        };
+        self.tail.push(frame.clone());
+        self.queue.push(Job::Append(frame), haste);
+        Ok(())
+    }
+
+    /// Keeps a replayed frame in memory, as if it had just been appended.
+    pub fn remember(&mut self, frame: Frame) {
+        self.tail.push(frame);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        let shards = &self.shards;
+        self.tail.trim(&|shard| shards[shard.number() as usize].synced);
+    }
+
+    /// A record that is in memory.
+    pub fn record(&self, id: MessageId) -> Option<&[u8]> {
+        self.tail.record(id).or_else(|| self.reads.record(id).map(|record| &**record))
+    }
+
+    /// Reads records back; answered by [`Completion::Loaded`]. Ascending ids share reads.
+    pub fn load(&mut self, ids: Vec<MessageId>, tag: u64) {
+        let held = |id: MessageId| match self.reads.record(id) {
+            Some(record) => Some(record.clone()),
+            None => self.tail.record(id).map(Arc::from),
+        };
+        let wanted: Vec<_> = ids.into_iter().map(|id| (id, held(id))).collect();
+        self.tasks.push(Task::Load { tag, wanted });
+    }
+
+    /// Writes an index page to a slot of its own. Durable with the checkpoint that names it.
+    ///
+    /// # Panics
+    /// When the page has more than [`PAGE_BYTES`] bytes.
+    pub fn write_page(&mut self, page: &[u8]) -> PageSlot {
+        assert!(page.len() <= PAGE_BYTES, "a page has at most 8192 bytes");
+        let page: Arc<[u8]> = Arc::from(page);
+        let slot = self.pages.take(page.clone());
+        self.queue.push(Job::Page(slot, page), Haste::Lazy);
+        slot
+    }
+
+    /// Reads a page back; answered by [`Completion::PageLoaded`].
+    pub fn load_page(&mut self, slot: PageSlot, tag: u64) {
+        match self.pages.unwritten(slot) {
+            Some(page) => {
+                let page = Ok(page.clone());
+                self.outbox.push(Event::PageLoaded { tag, slot, page });
+            }
+            None => self.tasks.push(Task::Page { tag, slot }),
+        }
+    }
+
+    /// The page is needed no more; its slot is used again once no kept checkpoint names it.
+    pub fn free_page(&mut self, slot: PageSlot) {
+        self.pages.free(slot);
+    }
+
+    /// Whether [`Store::checkpoint`] should be called now.
+    pub fn needs_checkpoint(&self, now: Millis) -> bool {
+        let due = match self.full {
+            // Only a checkpoint gives room back.
+            true => self.bytes_since_checkpoint > 0,
+            false => self.bytes_since_checkpoint >= self.checkpoint_bytes,
+        };
+        let rested =
+            self.last_checkpoint.is_none_or(|last| now.0 >= last.0 + CHECKPOINT_DISTANCE_MS);
+        due && rested && self.can_checkpoint()
+    }
+
+    /// No checkpoint is being written.
+    pub fn can_checkpoint(&self) -> bool {
+        !self.checkpointing && !self.poisoned
+    }
+
+    /// Writes a checkpoint: `state` contains every frame up to `applied` of each shard and names
+    /// `pages`. Answered by [`Completion::Checkpointed`] or [`Completion::CheckpointFailed`].
+    ///
+    /// # Panics
+    /// When one is being written, or a shard's `applied` lies beyond its last frame.
+    pub fn checkpoint(
+        &mut self,
+        state: Vec<u8>,
+        marks: &[ShardMark],
+        pages: impl IntoIterator<Item = PageSlot>,
+        now: Millis,
+    ) {
+        assert!(!self.checkpointing, "one checkpoint at a time");
+        let row = |mark: &ShardMark| {
+            let end = self.state(mark.shard).end;
+            assert!(mark.applied <= end.last, "{mark:?} lies beyond {end:?}");
+            let ShardMark { shard, applied, low_water } = *mark;
+            ShardRow { shard, applied, low_water, term: end.term, time: end.time }
+        };
+        let shards = marks.iter().map(row).collect();
+        let pages: Bitmap = pages.into_iter().collect();
+        self.pages.checkpoint_begun(pages.clone());
+        self.checkpointing = true;
+        self.last_checkpoint = Some(now);
+        self.bytes_since_checkpoint = 0;
+        let order = CheckpointOrder { state, shards, pages };
+        self.queue.push(Job::Checkpoint(Box::new(order)), Haste::Soon);
+    }
+
+    /// Ordinary frames are refused.
+    pub fn disk_full(&self) -> bool {
+        self.full
+    }
+
+    /// Bytes of memory that the caches hold: newest frames, records read back.
+    pub fn cached_bytes(&self) -> (usize, usize) {
+        (self.tail.bytes(), self.reads.bytes())
+    }
+
+    /// What happened since the last call; to be called after the waker was.
+    pub fn poll(&mut self) -> Vec<Completion> {
+        let mut completions = Vec::new();
+        for event in self.outbox.take() {
+            match event {
+                Event::Synced(lasts) => {
+                    for (shard, index) in lasts {
+                        let state = &mut self.shards[shard.number() as usize];
+                        state.synced = index;
+                        while state.awaited.front().is_some_and(|first| *first <= index) {
+                            state.awaited.pop_front();
+                        }
+                        completions.push(Completion::Synced { shard, index });
+                    }
+                    self.trim();
+                }
+                Event::PagesWritten(slots) => {
+                    slots.into_iter().for_each(|slot| self.pages.written(slot));
+                }
+                Event::Loaded { tag, records } => {
+                    for (id, record) in &records {
+                        if let Ok(record) = record
+                            && self.tail.record(*id).is_none()
+                        {
+                            self.reads.insert(*id, record.clone());
+                        }
+                    }
+                    completions.push(Completion::Loaded { tag, records });
+                }
+                Event::PageLoaded { tag, slot, page } => {
+                    completions.push(Completion::PageLoaded { tag, slot, page });
+                }
+                Event::Checkpointed => {
+                    self.checkpointing = false;
+                    self.pages.checkpoint_done();
+                    completions.push(Completion::Checkpointed);
+                }
+                Event::CheckpointFailed(error) => {
+                    self.checkpointing = false;
+                    self.pages.checkpoint_failed();
+                    self.bytes_since_checkpoint = self.checkpoint_bytes;
+                    completions.push(Completion::CheckpointFailed(error));
+                }
+                Event::DiskFull => {
+                    self.full = true;
+                    completions.push(Completion::DiskFull);
+                }
+                Event::DiskFreed => {
+                    self.full = false;
+                    completions.push(Completion::DiskFreed);
+                }
+                Event::Fault(error) => {
+                    self.poisoned = true;
+                    completions.push(Completion::Fault(error));
+                }
+            }
+        }
+        completions
+    }
+
+    /// Without threads: does all work that waits, one group commit and every load.
+    pub fn step(&mut self) {
+        let Drive::Manual(engine, pool) = &mut self.drive else { return };
+        if self.poisoned {
+            return;
+        }
+        let jobs = self.queue.take();
+        if !jobs.is_empty()
+            && let Err(fault) = engine.drain(jobs)
+        {
+            self.poisoned = true;
+            return self.outbox.push(Event::Fault(fault));
+        }
+        while let Some(task) = self.tasks.take() {
+            pool.perform(task);
+        }
+    }
+
+    /// Without threads: does what the log thread does after a pause.
+    pub fn idle(&mut self) {
+        let Drive::Manual(engine, _) = &mut self.drive else { return };
+        if let Err(fault) = engine.idle() {
+            self.poisoned = true;
+            self.outbox.push(Event::Fault(fault));
+        }
+        self.step();
+    }
+
+    /// Writes everything, seals the log, ends the threads.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.end();
+        let faults = self.poll().into_iter().find_map(|completion| match completion {
+            Completion::Fault(error) => Some(error),
+            Completion::Synced { .. }
+            | Completion::Loaded { .. }
+            | Completion::PageLoaded { .. }
+            | Completion::Checkpointed
+            | Completion::CheckpointFailed(_)
+            | Completion::DiskFull
+            | Completion::DiskFreed => None,
+        });
+        faults.map_or(Ok(()), Err)
+    }
+
+    fn end(&mut self) {
+        self.queue.push(Job::Close, Haste::Soon);
+        match &mut self.drive {
+            Drive::Threads(threads) => {
+                let mut threads = threads.drain(..);
+                // The log first: it may still have a checkpoint for the pool.
+                let log = threads.next().map(JoinHandle::join);
+                self.tasks.close();
+                let pool = threads.map(JoinHandle::join);
+                for ended in log.into_iter().chain(pool) {
+                    if ended.is_err() && !thread::panicking() {
+                        panic!("a thread of the store panicked");
+                    }
+                }
+            }
+            Drive::Manual(engine, pool) => {
+                if !self.poisoned {
+                    match engine.drain(self.queue.take()) {
+                        Ok(Next::End | Next::GoOn) => {}
+                        Err(fault) => return self.outbox.push(Event::Fault(fault)),
+                    }
+                    while let Some(task) = self.tasks.take() {
+                        pool.perform(task);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    /// With threads the same as [`Store::close`]; without, the same as a crash.
+    fn drop(&mut self) {
+        if let Drive::Threads(threads) = &self.drive
+            && !threads.is_empty()
+        {
+            self.end();
+        }
+    }
+}
