@@ -1,4 +1,34 @@
-//! placeholder essay
+//! The domain of Troika: what a message broker decides, and nothing of how bytes, files or time
+//! reach it.
+//!
+//! Three deterministic machines. The [`topology`] alone knows names: addresses, queues, bindings,
+//! groups, users; whoever routes does so on an immutable snapshot. The [`ledger`] of a shard
+//! holds the facts about its messages and changes only by applying frames in order. The
+//! [`dispatch`] of a shard is its leader's memory: consumers, credit, what is handed out, who
+//! waits. A [`node`] puts one shard with a log, one without and the topology together.
+//!
+//! The way of a message in here: a door adds it to a [`pass::Pass`] with its route already found;
+//! [`node::Node::handle`] decides and gives out an [`event::Frame`]; when that is durable,
+//! [`node::Node::advance`] applies it, and out come [`event::Event`]s: stored, deliver, done.
+//!
+//! # What it is not
+//!
+//! No I/O, no clock (time comes as an argument), no chance, no threads, no protocol's words, no
+//! message bodies: it keeps 16 bytes of each message ([`entry::Entry`]) and asks for records by
+//! [`event::Load`] where it must look inside, to filter or to send one on.
+//!
+//! # Invariants
+//!
+//! * An id and a position are never used again.
+//! * A replayed ledger equals the live one, byte by byte.
+//! * What is confirmed was durable before; what is handed out was durable before.
+//! * No step does work in proportion to what is stored.
+//! * Refusals are values of one closed enum; a panic in here is a bug of ours.
+//!
+//! # Caveats
+//!
+//! Priorities, length limits and delivery limits of queues are not in here yet; the format has
+//! room for them (death reasons, bits of a position).
 
 pub mod bytes;
 pub mod dispatch;

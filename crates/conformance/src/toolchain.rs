@@ -1,6 +1,6 @@
 //! Java, Maven and Python with what the scenarios need, installed once under `target/conformance`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -16,6 +16,12 @@ const DEBIAN: &str = "openjdk-17-jdk-headless maven python3 python3-pip";
 
 /// Makes everything ready, or says the one command to type.
 pub fn ready() -> Result<(), String> {
+    let installed = paths::installed();
+    let shown = |error: std::io::Error| format!("{}: {error}", installed.display());
+    fs::create_dir_all(&installed).map_err(shown)?;
+    // Two runs in one checkout must not install over each other; the second one waits.
+    let lock = File::create(installed.join("lock")).map_err(shown)?;
+    lock.lock().map_err(shown)?;
     tools()?;
     python()?;
     jars()?;

@@ -39,7 +39,10 @@ impl Access for Gate<'_> {
             Some(user) if user.loopback_only && !from_loopback => "user may only come from here",
             Some(user) => {
                 let tags = user.tags.iter().map(|tag| Box::from(&**tag)).collect();
-                return Ok(User { name: name.into(), tags });
+                return Ok(User {
+                    name: name.into(),
+                    tags,
+                });
             }
         };
         tracing::warn!(user = name, from_loopback, reason, "login refused");
@@ -48,7 +51,10 @@ impl Access for Gate<'_> {
 
     fn anonymous(&self, from_loopback: bool) -> Result<User, Denied> {
         if from_loopback {
-            return Ok(User { name: ANONYMOUS.into(), tags: Vec::new() });
+            return Ok(User {
+                name: ANONYMOUS.into(),
+                tags: Vec::new(),
+            });
         }
         tracing::warn!(from_loopback, reason = "no credentials", "login refused");
         Err(Denied)
@@ -71,9 +77,11 @@ mod tests {
     #[test]
     fn who_may_come_in_from_where() {
         let mut topology = Topology::new(&[], |_| None, Limits::default());
-        for (name, password, loopback_only) in
-            [("guest", "guest", true), ("ann", "sesame", false), ("blank", "", false)]
-        {
+        for (name, password, loopback_only) in [
+            ("guest", "guest", true),
+            ("ann", "sesame", false),
+            ("blank", "", false),
+        ] {
             topology.apply(&TopologyFact::UserSet(UserSpec {
                 name: name.into(),
                 password_hash: password::hash(password.as_bytes()).unwrap().into(),
@@ -95,7 +103,11 @@ mod tests {
             ("", "", true, false),
         ] {
             let answer = gate.authenticate(name, password.as_bytes(), from_loopback);
-            assert_eq!(answer.is_ok(), admitted, "{name}/{password} loopback={from_loopback}");
+            assert_eq!(
+                answer.is_ok(),
+                admitted,
+                "{name}/{password} loopback={from_loopback}"
+            );
             if let Ok(user) = answer {
                 assert_eq!((&*user.name, &*user.tags[0]), (name, "administrator"));
             }

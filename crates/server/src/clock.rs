@@ -17,7 +17,9 @@ impl Clock {
     }
 
     pub fn now(&mut self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
         self.last = self.last.max(now);
         self.last

@@ -97,7 +97,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { connections: 10_000, outbox_bytes: 1 << 20, unread_bytes: 101 << 20 }
+        Limits {
+            connections: 10_000,
+            outbox_bytes: 1 << 20,
+            unread_bytes: 101 << 20,
+        }
     }
 }
 
@@ -110,7 +114,9 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { level: "info".into() }
+        Log {
+            level: "info".into(),
+        }
     }
 }
 
@@ -141,15 +147,28 @@ impl TryFrom<WrittenUser> for User {
     type Error = String;
 
     fn try_from(written: WrittenUser) -> Result<User, String> {
-        let WrittenUser { name, password, password_hash, tags, loopback_only } = written;
+        let WrittenUser {
+            name,
+            password,
+            password_hash,
+            tags,
+            loopback_only,
+        } = written;
         let secret = match (password, password_hash) {
             (Some(password), None) => Secret::Password(password),
             (None, Some(hash)) => Secret::PasswordHash(hash),
             (None, None) | (Some(_), Some(_)) => {
-                return Err(format!("user \"{name}\" needs one of password and password_hash"));
+                return Err(format!(
+                    "user \"{name}\" needs one of password and password_hash"
+                ));
             }
         };
-        Ok(User { name, secret, tags, loopback_only })
+        Ok(User {
+            name,
+            secret,
+            tags,
+            loopback_only,
+        })
     }
 }
 
@@ -175,11 +194,18 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read the configuration file {path}: {source}", path = path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{path}: {message}", path = path.display())]
     Syntax { path: PathBuf, message: String },
     #[error("unknown key \"{key}\"{origin}{hint}", origin = origin.suffix(), hint = hint(suggestion))]
-    UnknownKey { key: String, origin: Origin, suggestion: Option<String> },
+    UnknownKey {
+        key: String,
+        origin: Origin,
+        suggestion: Option<String>,
+    },
     #[error("{0}")]
     Value(String),
 }
@@ -203,7 +229,10 @@ impl Origin {
 }
 
 fn hint(suggestion: &Option<String>) -> String {
-    suggestion.as_ref().map(|key| format!("; did you mean \"{key}\"?")).unwrap_or_default()
+    suggestion
+        .as_ref()
+        .map(|key| format!("; did you mean \"{key}\"?"))
+        .unwrap_or_default()
 }
 
 /// A key that a flag sets.
@@ -245,7 +274,12 @@ impl Config {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => String::new(),
-            Err(source) => return Err(ConfigError::Unreadable { path: path.into(), source }),
+            Err(source) => {
+                return Err(ConfigError::Unreadable {
+                    path: path.into(),
+                    source,
+                });
+            }
         };
         Config::parse(path, &text, environment, flags)
     }
@@ -265,7 +299,10 @@ impl Config {
         let mut variables: Vec<_> = environment
             .into_iter()
             .filter_map(|(name, value)| {
-                let key = name.strip_prefix(ENV_PREFIX)?.to_lowercase().replace("__", ".");
+                let key = name
+                    .strip_prefix(ENV_PREFIX)?
+                    .to_lowercase()
+                    .replace("__", ".");
                 Some((key, name, value))
             })
             .collect();
@@ -305,9 +342,10 @@ impl Config {
                 Secret::Password(_) | Secret::PasswordHash(_) => {}
             }
         }
-        for (key, value) in
-            [("connections", self.limits.connections), ("outbox_bytes", self.limits.outbox_bytes)]
-        {
+        for (key, value) in [
+            ("connections", self.limits.connections),
+            ("outbox_bytes", self.limits.outbox_bytes),
+        ] {
             if value == 0 {
                 return wrong(format!("limits.{key} must not be 0"));
             }
@@ -332,7 +370,11 @@ fn check_keys(table: &Table, origin: &Origin) -> Result<(), ConfigError> {
     for (section, value) in table {
         match value {
             Value::Array(users) if section == "users" => {
-                for key in users.iter().filter_map(Value::as_table).flat_map(Table::keys) {
+                for key in users
+                    .iter()
+                    .filter_map(Value::as_table)
+                    .flat_map(Table::keys)
+                {
                     if !USER_KEYS.contains(&key.as_str()) {
                         let known = USER_KEYS.into_iter().map(String::from);
                         return Err(unknown(key, known, origin));
@@ -340,7 +382,9 @@ fn check_keys(table: &Table, origin: &Origin) -> Result<(), ConfigError> {
                 }
             }
             Value::Table(section_table) if section != "users" => {
-                let known_section = KEYS.iter().any(|key| key.split('.').next() == Some(section));
+                let known_section = KEYS
+                    .iter()
+                    .any(|key| key.split('.').next() == Some(section));
                 if !known_section {
                     return Err(unknown_key(section, origin));
                 }
@@ -361,7 +405,11 @@ fn check_keys(table: &Table, origin: &Origin) -> Result<(), ConfigError> {
 }
 
 fn check_key(key: &str, origin: &Origin) -> Result<(), ConfigError> {
-    if KEYS.contains(&key) { Ok(()) } else { Err(unknown_key(key, origin)) }
+    if KEYS.contains(&key) {
+        Ok(())
+    } else {
+        Err(unknown_key(key, origin))
+    }
 }
 
 fn unknown_key(key: &str, origin: &Origin) -> ConfigError {
@@ -369,10 +417,21 @@ fn unknown_key(key: &str, origin: &Origin) -> ConfigError {
     let in_section = format!(".{key}");
     if let Some(whole) = KEYS.into_iter().find(|known| known.ends_with(&in_section)) {
         let suggestion = Some(whole.into());
-        return ConfigError::UnknownKey { key: key.into(), origin: origin.clone(), suggestion };
+        return ConfigError::UnknownKey {
+            key: key.into(),
+            origin: origin.clone(),
+            suggestion,
+        };
     }
-    let sections = KEYS.iter().filter_map(|key| key.split_once('.')).map(|(section, _)| section);
-    let known = KEYS.into_iter().chain(sections).chain(["users"]).map(String::from);
+    let sections = KEYS
+        .iter()
+        .filter_map(|key| key.split_once('.'))
+        .map(|(section, _)| section);
+    let known = KEYS
+        .into_iter()
+        .chain(sections)
+        .chain(["users"])
+        .map(String::from);
     unknown(key, known, origin)
 }
 
@@ -382,18 +441,28 @@ const SIMILARITY_MIN: f64 = 0.6;
 fn unknown(key: &str, known: impl IntoIterator<Item = String>, origin: &Origin) -> ConfigError {
     let best = known
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(key, &candidate), candidate))
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(key, &candidate),
+                candidate,
+            )
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let suggestion =
-        best.filter(|(likeness, _)| *likeness >= SIMILARITY_MIN).map(|(_, candidate)| candidate);
-    ConfigError::UnknownKey { key: key.into(), origin: origin.clone(), suggestion }
+    let suggestion = best
+        .filter(|(likeness, _)| *likeness >= SIMILARITY_MIN)
+        .map(|(_, candidate)| candidate);
+    ConfigError::UnknownKey {
+        key: key.into(),
+        origin: origin.clone(),
+        suggestion,
+    }
 }
 
 /// A variable's text as the value it looks like; names and paths stay text whatever they look
 /// like.
 fn plain_value(key: &str, text: &str) -> Value {
-    let is_number = key.starts_with("limits.")
-        || (key.starts_with("listeners.") && key != "listeners.bind");
+    let is_number =
+        key.starts_with("limits.") || (key.starts_with("listeners.") && key != "listeners.bind");
     match text.parse::<i64>() {
         Ok(number) if is_number => Value::Integer(number),
         Ok(_) | Err(_) => Value::String(text.into()),
@@ -405,9 +474,13 @@ fn set(table: &mut Table, key: &str, value: Value, origin: &Origin) -> Result<()
     match key.split_once('.') {
         None => table.insert(key.into(), value),
         Some((section, name)) => {
-            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            let entry = table
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(section) = entry else {
-                return Err(ConfigError::Value(format!("\"{section}\" must be a section")));
+                return Err(ConfigError::Value(format!(
+                    "\"{section}\" must be a section"
+                )));
             };
             section.insert(name.into(), value)
         }
@@ -441,11 +514,21 @@ mod tests {
             ("TROIKA__DATA_DIR", "b"),
             ("PATH", "/"),
         ];
-        let flags = [Override { key: "listeners.amqp", value: Value::Integer(3) }];
+        let flags = [Override {
+            key: "listeners.amqp",
+            value: Value::Integer(3),
+        }];
         let config = parse(text, &env, &flags).unwrap();
-        let ports = [config.listeners.amqp, config.listeners.openwire, config.listeners.remoting];
+        let ports = [
+            config.listeners.amqp,
+            config.listeners.openwire,
+            config.listeners.remoting,
+        ];
         assert_eq!(ports, [3, 2, 1]);
-        assert_eq!((config.broker.name.as_str(), config.data_dir.0.to_str()), ("7", Some("b")));
+        assert_eq!(
+            (config.broker.name.as_str(), config.data_dir.0.to_str()),
+            ("7", Some("b"))
+        );
         assert_eq!(config.users[0].secret, Secret::Password("p".into()));
     }
 

@@ -135,7 +135,11 @@ impl Connection {
     /// to be offered; a long one stays, and the bytes are appended to it: then the count is of
     /// the new bytes only.
     pub fn read(&mut self, scratch: &mut [u8]) -> Reading {
-        let front = if self.unread_is_short() { self.unread.len() } else { 0 };
+        let front = if self.unread_is_short() {
+            self.unread.len()
+        } else {
+            0
+        };
         scratch[..front].copy_from_slice(&self.unread[..front]);
         let room = &mut scratch[front..front + READ_BYTES];
         loop {

@@ -63,7 +63,11 @@ pub(crate) fn entrances(listeners: &Listeners) -> [Entrance; 5] {
         ("remoting", Wire::Remoting, listeners.remoting),
         ("remoting_vip", Wire::Remoting, listeners.remoting_vip),
     ]
-    .map(|(name, wire, port)| Entrance { name, wire, at: listeners.at(port) })
+    .map(|(name, wire, port)| Entrance {
+        name,
+        wire,
+        at: listeners.at(port),
+    })
 }
 
 /// A door that lets nobody in.

@@ -11,7 +11,10 @@ pub(crate) struct Entropy {
 impl Entropy {
     /// Fails when the system has none to give, which is then known at start.
     pub fn new() -> Result<Entropy, getrandom::Error> {
-        let mut entropy = Entropy { block: [0; BLOCK_BYTES], used: 0 };
+        let mut entropy = Entropy {
+            block: [0; BLOCK_BYTES],
+            used: 0,
+        };
         getrandom::fill(&mut entropy.block)?;
         Ok(entropy)
     }

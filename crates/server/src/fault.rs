@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use broker::bytes::Undecodable;
 use broker::refusal::Refusal;
-use store::StoreError;
+use store::{AppendError, LoadError, StoreError};
 
 use crate::config::ConfigError;
 
@@ -13,20 +13,36 @@ use crate::config::ConfigError;
 pub enum Fault {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The log is sound, and what is in it makes no sense to this build.
-    #[error("frame {index} of the log cannot be replayed: {reason}; was it written by a newer version?")]
+    #[error(
+        "frame {index} of the log cannot be replayed: {reason}; was it written by a newer version?"
+    )]
     Replay { index: u64, reason: Undecodable },
     #[error("the checkpoint cannot be restored: {0}; was it written by a newer version?")]
     Restore(Undecodable),
+    #[error("what was stored cannot be read back: {reason}")]
+    Load { reason: LoadError },
+    #[error("frame {index} of {bytes} bytes is larger than the log can hold")]
+    FrameTooLarge { index: u64, bytes: usize },
+    #[error("the log takes nothing more: {0}")]
+    Append(AppendError),
     #[error("page {slot} cannot be understood: {reason}")]
     Page { slot: u64, reason: Undecodable },
-    #[error("cannot listen at {at} for {name}: {source}; is another broker running there? \
-             listeners.{name} sets the port")]
-    Listen { name: &'static str, at: SocketAddr, source: io::Error },
-    #[error("listeners.bind is {bind}, which others can reach, and no user may come in from there: \
-             add [[users]] with name and password to troika.toml, or set listeners.bind to 127.0.0.1")]
+    #[error(
+        "cannot listen at {at} for {name}: {source}; is another broker running there? \
+             listeners.{name} sets the port"
+    )]
+    Listen {
+        name: &'static str,
+        at: SocketAddr,
+        source: io::Error,
+    },
+    #[error(
+        "listeners.bind is {bind}, which others can reach, and no user may come in from there: \
+             add [[users]] with name and password to troika.toml, or set listeners.bind to 127.0.0.1"
+    )]
     OpenWithoutUsers { bind: IpAddr },
     #[error("a default could not be set up: {0}")]
     Refused(Refusal),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use broker::id::Durability;
 use broker::node::Config;
-use broker::topology::{AddressSpec, BirthBinding, Router};
+use broker::topology::{AddressSpec, BirthBinding, Limits, Router};
 
 /// Where JMS topics are keys.
 const TOPICS: &str = "amq.topic";
@@ -35,21 +35,29 @@ pub(crate) fn founding() -> Config {
         owner: None,
         arguments: Arc::default(),
     });
-    Config { addresses: addresses.into(), birth: born_bound, tag_hash }
+    Config {
+        addresses: addresses.into(),
+        birth: born_bound,
+        tag_hash,
+        limits: Limits::default(),
+    }
 }
 
 /// ActiveMQ's virtual topics: a queue `Consumer.A.VirtualTopic.x` gets what is sent to the topic
 /// `VirtualTopic.x`, whichever door creates it.
 fn born_bound(queue: &str) -> Option<BirthBinding> {
     let (_, topic) = queue.strip_prefix(CONSUMER)?.split_once('.')?;
-    topic
-        .starts_with(VIRTUAL_TOPIC)
-        .then(|| BirthBinding { source: TOPICS.into(), key: topic.into() })
+    topic.starts_with(VIRTUAL_TOPIC).then(|| BirthBinding {
+        source: TOPICS.into(),
+        key: topic.into(),
+    })
 }
 
 /// Java's `String.hashCode`, by which RocketMQ clients ask for tags. No tag hashes to 0.
 fn tag_hash(tag: &str) -> u32 {
-    tag.encode_utf16().fold(0u32, |sum, unit| sum.wrapping_mul(31).wrapping_add(unit.into()))
+    tag.encode_utf16().fold(0u32, |sum, unit| {
+        sum.wrapping_mul(31).wrapping_add(unit.into())
+    })
 }
 
 #[cfg(test)]
@@ -66,13 +74,22 @@ mod tests {
             ("VirtualTopic.x", None),
             ("orders", None),
         ] {
-            assert_eq!(born_bound(queue).map(|binding| binding.key).as_deref(), key, "{queue}");
+            assert_eq!(
+                born_bound(queue).map(|binding| binding.key).as_deref(),
+                key,
+                "{queue}"
+            );
         }
     }
 
     #[test]
     fn tags_hash_as_java_does() {
-        for (tag, hash) in [("", 0), ("TagA", 2_598_919), ("*", 42), ("größe", 98_762_257)] {
+        for (tag, hash) in [
+            ("", 0),
+            ("TagA", 2_598_919),
+            ("*", 42),
+            ("größe", 98_762_257),
+        ] {
             assert_eq!(tag_hash(tag), hash, "{tag}");
         }
         assert_eq!(tag_hash("TagTagTagTag") as i32, java("TagTagTagTag"));

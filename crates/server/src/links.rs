@@ -66,7 +66,10 @@ impl Connections {
             self.seats.push(Place::default());
             Seat((self.seats.len() - 1) as u32)
         });
-        assert!(seat.0 < 1 << SEAT_BITS, "connections are limited below 2^{SEAT_BITS}");
+        assert!(
+            seat.0 < 1 << SEAT_BITS,
+            "connections are limited below 2^{SEAT_BITS}"
+        );
         let place = &mut self.seats[seat.0 as usize];
         place.life = place.life.wrapping_add(1);
         let session = wire.session(number(seat, place.life));
@@ -134,7 +137,9 @@ impl Connections {
     /// When the next of those on their way out is given up.
     pub fn ending_deadline(&mut self) -> Option<Instant> {
         let ending = std::mem::take(&mut self.ending);
-        let limits = ending.iter().filter_map(|session| self.of(*session)?.ending);
+        let limits = ending
+            .iter()
+            .filter_map(|session| self.of(*session)?.ending);
         let deadline = limits.map(|ending| ending.limit).min();
         self.ending = ending;
         deadline
@@ -142,7 +147,9 @@ impl Connections {
 
     /// Takes a drained outbox back.
     pub fn reclaim(&mut self, seat: Seat) {
-        let Some(buffer) = self.at(seat).and_then(Connection::take_drained) else { return };
+        let Some(buffer) = self.at(seat).and_then(Connection::take_drained) else {
+            return;
+        };
         if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
             self.spare.push(buffer);
         }
@@ -156,7 +163,10 @@ impl Links for Connections {
             return &mut self.void;
         };
         self.mark_dirty(seat);
-        let connection = self.seats[seat.0 as usize].connection.as_mut().expect("it was found");
+        let connection = self.seats[seat.0 as usize]
+            .connection
+            .as_mut()
+            .expect("it was found");
         if !connection.has_buffer() {
             let spare = self.spare.pop();
             connection.give_buffer(spare.unwrap_or_else(|| Vec::with_capacity(NEW_BUFFER_BYTES)));
@@ -165,13 +175,16 @@ impl Links for Connections {
     }
 
     fn unsent(&self, session: SessionId) -> usize {
-        let connection =
-            self.find(session).and_then(|seat| self.seats[seat.0 as usize].connection.as_ref());
+        let connection = self
+            .find(session)
+            .and_then(|seat| self.seats[seat.0 as usize].connection.as_ref());
         connection.map_or(0, Connection::unsent)
     }
 
     fn close(&mut self, session: SessionId, closing: Closing) {
-        let Some(connection) = self.of(session) else { return };
+        let Some(connection) = self.of(session) else {
+            return;
+        };
         let now = Instant::now();
         let wait = match closing {
             Closing::Now => Duration::ZERO,
@@ -186,7 +199,11 @@ impl Links for Connections {
                 ending.limit = ending.limit.min(limit);
             }
             None => {
-                connection.ending = Some(Ending { closing, limit, peer_done: false });
+                connection.ending = Some(Ending {
+                    closing,
+                    limit,
+                    peer_done: false,
+                });
                 self.ending.push(session);
             }
         }
@@ -223,7 +240,10 @@ mod tests {
         assert!(again == seat && first != second && Wire::of(second) == Some(Wire::Amqp));
         links.out(first).extend_from_slice(b"lost");
         links.close(first, Closing::Now);
-        assert_eq!((links.unsent(first), links.unsent(second), links.len()), (0, 0, 1));
+        assert_eq!(
+            (links.unsent(first), links.unsent(second), links.len()),
+            (0, 0, 1)
+        );
         assert!(links.take_ending().is_empty() && links.take_dirty().is_empty());
     }
 }

@@ -38,7 +38,10 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(now: Instant) -> Pace {
-        Pace { previous_start: now, load_eighths: 0 }
+        Pace {
+            previous_start: now,
+            load_eighths: 0,
+        }
     }
 
     /// How long to rest after a turn that started at `start` and ends `now`.
@@ -80,19 +83,38 @@ mod tests {
 
     #[test]
     fn one_command_at_a_time_is_never_held_up() {
-        assert!(!rests(&[Turn { gathered: 1, read_bytes: 1100 }; 100]).contains(&true));
+        assert!(
+            !rests(
+                &[Turn {
+                    gathered: 1,
+                    read_bytes: 1100
+                }; 100]
+            )
+            .contains(&true)
+        );
     }
 
     #[test]
     fn small_batches_in_a_row_are_gathered() {
-        let rests = rests(&[Turn { gathered: 4, read_bytes: 4400 }; 20]);
+        let rests = rests(
+            &[Turn {
+                gathered: 4,
+                read_bytes: 4400,
+            }; 20],
+        );
         assert!(!rests[0] && rests[19]);
     }
 
     #[test]
     fn a_large_batch_is_not_followed_by_a_rest() {
-        let mut turns = [Turn { gathered: 4, read_bytes: 4400 }; 20];
-        turns[10] = Turn { gathered: 200, read_bytes: 200 << 10 };
+        let mut turns = [Turn {
+            gathered: 4,
+            read_bytes: 4400,
+        }; 20];
+        turns[10] = Turn {
+            gathered: 200,
+            read_bytes: 200 << 10,
+        };
         let rests = rests(&turns);
         assert!(!rests[10] && rests[11]);
     }
@@ -101,7 +123,10 @@ mod tests {
     fn load_is_forgotten_when_idle() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let small = Turn { gathered: 4, read_bytes: 4400 };
+        let small = Turn {
+            gathered: 4,
+            read_bytes: 4400,
+        };
         let mut at = start;
         for _ in 0..20 {
             at += Duration::from_micros(30);

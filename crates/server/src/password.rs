@@ -15,7 +15,11 @@ const SALT_BYTES: usize = 16;
 pub fn hash(password: &[u8]) -> Result<String, getrandom::Error> {
     let mut salt = [0; SALT_BYTES];
     getrandom::fill(&mut salt)?;
-    Ok(format!("{SCHEME}${}${}", BASE64.encode(salt), BASE64.encode(digest(&salt, password))))
+    Ok(format!(
+        "{SCHEME}${}${}",
+        BASE64.encode(salt),
+        BASE64.encode(digest(&salt, password))
+    ))
 }
 
 /// Whether the text is a hash that [`verify`] can check.
@@ -25,14 +29,23 @@ pub fn is_hash(text: &str) -> bool {
 
 /// Whether the password is the one that was hashed. Takes the same time wherever they differ.
 pub fn verify(password: &[u8], hash: &str) -> bool {
-    let Some((salt, expected)) = parts(hash) else { return false };
+    let Some((salt, expected)) = parts(hash) else {
+        return false;
+    };
     let found = digest(&salt, password);
-    let difference = found.iter().zip(expected).fold(0, |sum, (a, b)| sum | (a ^ b));
+    let difference = found
+        .iter()
+        .zip(expected)
+        .fold(0, |sum, (a, b)| sum | (a ^ b));
     std::hint::black_box(difference) == 0
 }
 
 fn digest(salt: &[u8], password: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(salt).chain_update(password).finalize().into()
+    Sha256::new()
+        .chain_update(salt)
+        .chain_update(password)
+        .finalize()
+        .into()
 }
 
 fn parts(text: &str) -> Option<(Vec<u8>, [u8; 32])> {
@@ -69,14 +82,24 @@ mod tests {
     fn a_known_hash_is_read_with_and_without_padding() {
         // printf 'saltsesame' | openssl dgst -sha256 -binary | base64
         let digest = BASE64.encode(digest(b"salt", b"sesame"));
-        for text in [format!("sha256$c2FsdA${digest}"), format!("sha256$c2FsdA==${digest}=")] {
+        for text in [
+            format!("sha256$c2FsdA${digest}"),
+            format!("sha256$c2FsdA==${digest}="),
+        ] {
             assert!(verify(b"sesame", &text), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_hash_admits_nobody() {
-        for text in ["", "guest", "sha256$$", "md5$c2FsdA$AAAA", "sha256$c2FsdA$AAAA", "a$b$c$d"] {
+        for text in [
+            "",
+            "guest",
+            "sha256$$",
+            "md5$c2FsdA$AAAA",
+            "sha256$c2FsdA$AAAA",
+            "a$b$c$d",
+        ] {
             assert!(!is_hash(text) && !verify(b"", text), "{text}");
         }
     }

@@ -95,7 +95,13 @@ struct Work {
 }
 
 impl Reactor {
-    pub fn new(poll: Poll, core: Core, doors: Doors, limits: Limits, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        poll: Poll,
+        core: Core,
+        doors: Doors,
+        limits: Limits,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         Reactor {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
@@ -116,10 +122,19 @@ impl Reactor {
     /// Listens; returns where, as the system may have chosen the port.
     pub fn listen(&mut self, entrance: Entrance) -> io::Result<Entrance> {
         let mut listener = TcpListener::bind(entrance.at)?;
-        let entrance = Entrance { at: listener.local_addr()?, ..entrance };
+        let entrance = Entrance {
+            at: listener.local_addr()?,
+            ..entrance
+        };
         let token = Token(LISTENERS + self.listeners.len());
-        self.poll.registry().register(&mut listener, token, Interest::READABLE)?;
-        self.listeners.push(Listening { listener, entrance, ready: true });
+        self.poll
+            .registry()
+            .register(&mut listener, token, Interest::READABLE)?;
+        self.listeners.push(Listening {
+            listener,
+            entrance,
+            ready: true,
+        });
         Ok(entrance)
     }
 
@@ -170,9 +185,12 @@ impl Reactor {
         work.messages = self.settle()?;
         self.flush();
         self.end();
-        self.core.engine.checkpoint_if_due()?;
+        self.core.engine.checkpoint_if_due(self.core.now());
         let gathered = work.messages + work.reads.saturating_sub(1);
-        let turn = Turn { gathered, read_bytes: work.read_bytes };
+        let turn = Turn {
+            gathered,
+            read_bytes: work.read_bytes,
+        };
         if let Some(rest) = self.pace.rest(start, Instant::now(), turn) {
             std::thread::sleep(rest);
         }
@@ -191,9 +209,19 @@ impl Reactor {
         {
             return Some(Duration::ZERO);
         }
-        let clocked = core.engine.deadline().into_iter().chain(self.doors.deadline()).min();
+        let clocked = core
+            .engine
+            .deadline()
+            .into_iter()
+            .chain(self.doors.deadline())
+            .min();
         let clocked = clocked.map(|at| Duration::from_millis(at.since(core.now())));
-        let timed = core.links.ending_deadline().into_iter().chain(self.accept_retry).min();
+        let timed = core
+            .links
+            .ending_deadline()
+            .into_iter()
+            .chain(self.accept_retry)
+            .min();
         let timed = timed.map(|at| at.saturating_duration_since(Instant::now()));
         clocked.into_iter().chain(timed).min()
     }
@@ -211,7 +239,9 @@ impl Reactor {
                 continue;
             }
             let seat = Seat(token.0 as u32);
-            let Some(connection) = self.core.links.at(seat) else { continue };
+            let Some(connection) = self.core.links.at(seat) else {
+                continue;
+            };
             // A broken socket is told as both: whichever is tried next finds it.
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 connection.readable = true;
@@ -230,7 +260,9 @@ impl Reactor {
     fn accept(&mut self) {
         if self.accept_retry.is_some_and(|at| at <= Instant::now()) {
             self.accept_retry = None;
-            self.listeners.iter_mut().for_each(|listening| listening.ready = true);
+            self.listeners
+                .iter_mut()
+                .for_each(|listening| listening.ready = true);
         }
         for number in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_MAX {
@@ -266,10 +298,16 @@ impl Reactor {
         let Ok(local) = local else { return };
         let peer = Peer { remote, local };
         let (seat, session) = self.core.links.insert(wire, peer, socket);
-        let Some(connection) = self.core.links.at(seat) else { return };
+        let Some(connection) = self.core.links.at(seat) else {
+            return;
+        };
         let both = Interest::READABLE | Interest::WRITABLE;
         let token = Token(seat.0 as usize);
-        if let Err(error) = self.poll.registry().register(connection.socket_mut(), token, both) {
+        if let Err(error) = self
+            .poll
+            .registry()
+            .register(connection.socket_mut(), token, both)
+        {
             tracing::error!(%error, "cannot watch a connection");
             self.core.links.remove(seat);
             return;
@@ -301,7 +339,9 @@ impl Reactor {
 
     /// Reads once from a connection and gives its door what there is.
     fn read(&mut self, seat: Seat) -> usize {
-        let Some(connection) = self.core.links.at(seat) else { return 0 };
+        let Some(connection) = self.core.links.at(seat) else {
+            return 0;
+        };
         connection.queued = false;
         if !may_read(connection, &self.limits) {
             return 0;
@@ -335,7 +375,9 @@ impl Reactor {
 
     /// Gives a door again what it has left over.
     fn offer_unread(&mut self, session: SessionId) {
-        let Some(connection) = self.core.links.of(session) else { return };
+        let Some(connection) = self.core.links.of(session) else {
+            return;
+        };
         let unread = connection.take_unread();
         if unread.is_empty() {
             return;
@@ -348,7 +390,9 @@ impl Reactor {
     }
 
     fn peer_ended(&mut self, seat: Seat) {
-        let Some(connection) = self.core.links.at(seat) else { return };
+        let Some(connection) = self.core.links.at(seat) else {
+            return;
+        };
         match &mut connection.ending {
             Some(ending) => ending.peer_done = true,
             None => self.gone(seat),
@@ -373,7 +417,6 @@ impl Reactor {
             let now = self.core.now();
             messages += self.core.engine.step(pass, now)?;
             self.dispatch();
-            self.core.engine.release();
             self.relieve();
         }
         self.finish();
@@ -417,14 +460,16 @@ impl Reactor {
                 }
             }
         }
-        self.core.engine.give_back(events);
+        self.core.engine.told(events);
     }
 
     /// Sends early what has grown past the limit, and holds back whoever does not take it: the
     /// next round would add to it.
     fn relieve(&mut self) {
         for seat in self.core.links.take_dirty() {
-            let Some(connection) = self.core.links.at(seat) else { continue };
+            let Some(connection) = self.core.links.at(seat) else {
+                continue;
+            };
             connection.dirty = false;
             if connection.unsent() > self.limits.outbox_bytes {
                 self.send(seat);
@@ -444,7 +489,9 @@ impl Reactor {
     }
 
     fn send(&mut self, seat: Seat) {
-        let Some(connection) = self.core.links.at(seat) else { return };
+        let Some(connection) = self.core.links.at(seat) else {
+            return;
+        };
         let session = connection.session;
         let flushed = connection.flush();
         let unsent = connection.unsent();
@@ -467,8 +514,12 @@ impl Reactor {
 
     /// What stopped reading may have gone.
     fn read_on(&mut self, session: SessionId) {
-        let Some(seat) = self.core.links.find(session) else { return };
-        let Some(connection) = self.core.links.at(seat) else { return };
+        let Some(seat) = self.core.links.find(session) else {
+            return;
+        };
+        let Some(connection) = self.core.links.at(seat) else {
+            return;
+        };
         if may_read(connection, &self.limits) {
             queue(connection, seat, &mut self.ready);
         }
@@ -482,9 +533,15 @@ impl Reactor {
         }
         let now = Instant::now();
         for session in ending {
-            let Some(seat) = self.core.links.find(session) else { continue };
-            let Some(connection) = self.core.links.at(seat) else { continue };
-            let Some(ending) = connection.ending else { continue };
+            let Some(seat) = self.core.links.find(session) else {
+                continue;
+            };
+            let Some(connection) = self.core.links.at(seat) else {
+                continue;
+            };
+            let Some(ending) = connection.ending else {
+                continue;
+            };
             let sent = connection.unsent() == 0;
             let over = match ending.closing {
                 Closing::Now => true,
@@ -501,7 +558,9 @@ impl Reactor {
 
     /// Takes a connection away and tells its door.
     fn gone(&mut self, seat: Seat) {
-        let Some(mut connection) = self.core.links.remove(seat) else { return };
+        let Some(mut connection) = self.core.links.remove(seat) else {
+            return;
+        };
         let session = connection.session;
         let _ = self.poll.registry().deregister(connection.socket_mut());
         connection.part(&mut self.scratch);
@@ -523,7 +582,11 @@ impl Reactor {
         let limit = Instant::now() + FAREWELL;
         let seats: Vec<Seat> = self.core.links.seats().collect();
         for seat in &seats {
-            let session = self.core.links.at(*seat).map(|connection| connection.session);
+            let session = self
+                .core
+                .links
+                .at(*seat)
+                .map(|connection| connection.session);
             if let Some(session) = session {
                 gateway::door::Links::close(&mut self.core.links, session, Closing::Sent);
             }
@@ -545,8 +608,17 @@ impl Reactor {
         }
         self.core.look_at_the_clock();
         self.settle()?;
+        while !self.core.engine.can_close() {
+            match self.poll.poll(&mut self.events, None) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Fault::Poll(e)),
+            }
+            self.core.engine.complete()?;
+        }
+        let now = self.core.now();
         let Core { engine, .. } = self.core;
-        engine.close()
+        engine.close(now)
     }
 }
 

@@ -32,6 +32,8 @@ impl Signals {
         }
         let mut readable = mio::net::UnixStream::from_std(readable);
         registry.register(&mut readable, SIGNAL, Interest::READABLE)?;
-        Ok(Signals { _readable: readable })
+        Ok(Signals {
+            _readable: readable,
+        })
     }
 }

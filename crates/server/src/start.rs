@@ -31,6 +31,9 @@ pub struct Server {
     entrances: Vec<Entrance>,
     stopper: Stopper,
     registry: mio::Registry,
+    /// Held for as long as they are taken.
+    #[expect(dead_code, reason = "its drop ends it")]
+    signals: Option<Signals>,
 }
 
 /// Ends a running server in order, from another thread.
@@ -54,7 +57,10 @@ impl Server {
         let poll = Poll::new().map_err(Fault::Poll)?;
         let registry = poll.registry().try_clone().map_err(Fault::Poll)?;
         let waker = waker(&poll).map_err(Fault::Poll)?;
-        let stopper = Stopper { stop: Arc::default(), waker: Arc::clone(&waker) };
+        let stopper = Stopper {
+            stop: Arc::default(),
+            waker: Arc::clone(&waker),
+        };
         let ring = Arc::new(move || {
             let _ = waker.wake();
         });
@@ -67,7 +73,9 @@ impl Server {
         let changes = user_changes(reactor.topology(), &config.users)?;
         reactor.carry_out(changes)?;
         if config.listeners.are_open() && !somebody_may_come(reactor.topology()) {
-            return Err(Fault::OpenWithoutUsers { bind: config.listeners.bind });
+            return Err(Fault::OpenWithoutUsers {
+                bind: config.listeners.bind,
+            });
         }
         raise_file_limit();
         let mut entrances_open = Vec::new();
@@ -76,16 +84,39 @@ impl Server {
             let listening = reactor.listen(entrance);
             entrances_open.push(listening.map_err(|source| Fault::Listen { name, at, source })?);
         }
-        Ok(Server { reactor, entrances: entrances_open, stopper, registry })
+        Ok(Server {
+            reactor,
+            entrances: entrances_open,
+            stopper,
+            registry,
+        })
     }
 
     /// Where it listens, by the names of the configuration.
     pub fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> + '_ {
-        self.entrances.iter().map(|entrance| (entrance.name, entrance.at))
+        self.entrances
+            .iter()
+            .map(|entrance| (entrance.name, entrance.at))
     }
 
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// Lets SIGTERM and SIGINT stop it, too.
+    pub fn takesignals(&mut self) -> Result<(), Fault> {
+        let signals = Signals::take(&self.registry, &self.stopper.stop);
+        self.signals = Some(signals.map_err(Fault::Signals)?);
+        Ok(())
+    }
+
+    /// What is told to who started it: one line with every address.
+    pub fn ready_line(&self) -> String {
+        let mut line = String::from("troika ready");
+        for (name, address) in self.addresses() {
+            line += &format!(" {name}={address}");
+        }
+        line
     }
 
     /// Works until it is stopped or the disk fails.
@@ -97,14 +128,9 @@ impl Server {
 /// Everything that the binary does: opens, says so in one line on the standard output, and runs
 /// until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Fault> {
-    let server = Server::open(config, crate::doors::doors(config))?;
-    let _signals =
-        Signals::take(&server.registry, &server.stopper.stop).map_err(Fault::Signals)?;
-    let mut line = String::from("troika ready");
-    for (name, address) in server.addresses() {
-        line += &format!(" {name}={address}");
-    }
-    println!("{line}");
+    let mut server = Server::open(config, crate::doors::doors(config))?;
+    server.takesignals()?;
+    println!("{}", server.ready_line());
     server.run()
 }
 
@@ -124,7 +150,11 @@ fn user_changes(topology: &Topology, configured: &[User]) -> Result<Vec<Change>,
     }
     for user in configured {
         let known = topology.user(&user.name);
-        let tags: Vec<Arc<str>> = user.tags.iter().map(|tag| Arc::from(tag.as_str())).collect();
+        let tags: Vec<Arc<str>> = user
+            .tags
+            .iter()
+            .map(|tag| Arc::from(tag.as_str()))
+            .collect();
         let same_rest = known
             .is_some_and(|known| known.tags == tags && known.loopback_only == user.loopback_only);
         let known_hash = known.map(|known| &*known.password_hash);
@@ -157,7 +187,13 @@ fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        && let Err(error) = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        )
     {
         tracing::warn!(%error, ?current, "cannot raise the limit of open files");
     }

@@ -44,7 +44,12 @@ impl VolatileBodies {
         let mut records = frame.records;
         records.shrink_to_fit();
         let spans: Box<[Span]> = record_ranges(&frame.heads).map(span).collect();
-        let body = Body { live: spans.len() as u32, live_bytes: records.len(), records, spans };
+        let body = Body {
+            live: spans.len() as u32,
+            live_bytes: records.len(),
+            records,
+            spans,
+        };
         self.frames.insert(frame.index, body);
     }
 
@@ -56,8 +61,12 @@ impl VolatileBodies {
 
     /// Nobody holds this message any more.
     pub fn release(&mut self, message: MessageRef) {
-        let Some(body) = self.frames.get_mut(&message.index()) else { return };
-        let Some(span) = body.spans.get_mut(usize::from(message.slot())) else { return };
+        let Some(body) = self.frames.get_mut(&message.index()) else {
+            return;
+        };
+        let Some(span) = body.spans.get_mut(usize::from(message.slot())) else {
+            return;
+        };
         // A record is never empty: it begins with its version.
         let length = std::mem::take(&mut span.length);
         if length == 0 {
@@ -67,8 +76,7 @@ impl VolatileBodies {
         body.live_bytes -= length as usize;
         if body.live == 0 {
             self.frames.remove(&message.index());
-        } else if body.records.len() > SPARSE_BYTES_MIN
-            && body.live_bytes < body.records.len() / 4
+        } else if body.records.len() > SPARSE_BYTES_MIN && body.live_bytes < body.records.len() / 4
         {
             body.gather();
         }
@@ -85,9 +93,7 @@ impl Body {
         let mut records = Vec::with_capacity(self.live_bytes);
         for span in self.spans.iter_mut().filter(|span| span.length > 0) {
             let start = records.len() as u32;
-            records.extend_from_slice(
-                &self.records[span.start as usize..][..span.length as usize],
-            );
+            records.extend_from_slice(&self.records[span.start as usize..][..span.length as usize]);
             span.start = start;
         }
         self.records = records;
@@ -114,7 +120,9 @@ mod tests {
             shard: ShardId::VOLATILE,
             index: Index(index),
             time: Millis(0),
-            records: fill.flat_map(|(n, size)| vec![n as u8; *size as usize]).collect(),
+            records: fill
+                .flat_map(|(n, size)| vec![n as u8; *size as usize])
+                .collect(),
             heads: sizes.iter().map(head).collect(),
             facts: Vec::new(),
             must_sync: false,

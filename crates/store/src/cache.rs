@@ -16,7 +16,11 @@ pub(crate) struct TailCache {
 
 impl TailCache {
     pub fn new(bytes_max: usize) -> TailCache {
-        TailCache { shards: Vec::new(), bytes: 0, bytes_max }
+        TailCache {
+            shards: Vec::new(),
+            bytes: 0,
+            bytes_max,
+        }
     }
 
     pub fn push(&mut self, frame: Frame) {
@@ -25,8 +29,14 @@ impl TailCache {
             self.shards.resize_with(shard + 1, VecDeque::new);
         }
         let frames = &mut self.shards[shard];
-        if frames.back().is_some_and(|last| last.index().next() != frame.index()) {
-            self.bytes -= frames.drain(..).map(|gone| gone.memory_bytes()).sum::<usize>();
+        if frames
+            .back()
+            .is_some_and(|last| last.index().next() != frame.index())
+        {
+            self.bytes -= frames
+                .drain(..)
+                .map(|gone| gone.memory_bytes())
+                .sum::<usize>();
         }
         self.bytes += frame.memory_bytes();
         frames.push_back(frame);
@@ -41,7 +51,9 @@ impl TailCache {
                 .shards
                 .iter_mut()
                 .filter(|frames| {
-                    frames.front().is_some_and(|frame| frame.index() <= durable(frame.shard()))
+                    frames
+                        .front()
+                        .is_some_and(|frame| frame.index() <= durable(frame.shard()))
                 })
                 .min_by_key(|frames| frames.front().map(|frame| frame.time()));
             match oldest.and_then(VecDeque::pop_front) {
@@ -79,7 +91,12 @@ pub(crate) struct ReadCache {
 
 impl ReadCache {
     pub fn new(bytes_max: usize) -> ReadCache {
-        ReadCache { records: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
+        ReadCache {
+            records: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+        }
     }
 
     pub fn insert(&mut self, id: MessageId, record: Arc<[u8]>) {
@@ -91,7 +108,9 @@ impl ReadCache {
         self.order.push_back(id);
         self.bytes += bytes;
         while self.bytes > self.bytes_max {
-            let Some(oldest) = self.order.pop_front() else { break };
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
             if let Some(gone) = self.records.remove(&oldest) {
                 self.bytes -= gone.len() + RECORD_OVERHEAD_BYTES;
             }

@@ -63,16 +63,14 @@ impl Checkpoint {
 
     /// The sequence number in a file's name.
     pub fn sequence_of(name: &str) -> Option<u64> {
-        let digits = name.strip_prefix(PREFIX).filter(|digits| digits.len() == 16)?;
+        let digits = name
+            .strip_prefix(PREFIX)
+            .filter(|digits| digits.len() == 16)?;
         u64::from_str_radix(digits, 16).ok()
     }
 
     pub fn row(&self, shard: Shard) -> Option<&ShardRow> {
         self.shards.iter().find(|row| row.shard == shard)
-    }
-
-    pub fn applied(&self, shard: Shard) -> Index {
-        self.row(shard).map_or(Index::ZERO, |row| row.applied)
     }
 
     /// Whether messages of the shard at or below `last` may still be needed.
@@ -96,7 +94,10 @@ impl Checkpoint {
             body.extend_from_slice(&segment.end.to_le_bytes());
             body.extend_from_slice(&segment.seal.unwrap_or(0).to_le_bytes());
             body.extend_from_slice(&(segment.ranges.len() as u32).to_le_bytes());
-            segment.ranges.iter().for_each(|range| range.encode_bounds(&mut body));
+            segment
+                .ranges
+                .iter()
+                .for_each(|range| range.encode_bounds(&mut body));
         }
         body.extend_from_slice(self.pages.as_bytes());
         body.extend_from_slice(&self.state);
@@ -134,8 +135,9 @@ impl Checkpoint {
         if crc(body) != u32_at(header, 76) {
             return Err(Damage::Bad("the checksum of the body is wrong"));
         }
-        Self::parse(bytes, node, sequence)
-            .ok_or(Damage::Bad("the contents contradict the header or belong to another node"))
+        Self::parse(bytes, node, sequence).ok_or(Damage::Bad(
+            "the contents contradict the header or belong to another node",
+        ))
     }
 
     fn parse(bytes: &[u8], node: NodeId, sequence: u64) -> Option<Checkpoint> {
@@ -184,7 +186,11 @@ impl Checkpoint {
 
     /// Durable, with its name, on return.
     pub fn write(&self, disk: &dyn Disk, node: NodeId) -> Result<(), StoreError> {
-        write_whole(disk, &Checkpoint::file(self.sequence), &[&self.encode(node)])
+        write_whole(
+            disk,
+            &Checkpoint::file(self.sequence),
+            &[&self.encode(node)],
+        )
     }
 
     /// Reads and verifies. A version of the future is an error at once; damage is left to the
@@ -203,7 +209,11 @@ impl Checkpoint {
             Ok(checkpoint) => Ok(Ok(checkpoint)),
             Err(Damage::Version(version)) => {
                 let what = format!("a checkpoint of version {version}");
-                Err(StoreError::Unsupported { file, offset: 8, what })
+                Err(StoreError::Unsupported {
+                    file,
+                    offset: 8,
+                    what,
+                })
             }
             Err(Damage::Bad(what)) => Ok(Err(StoreError::Corrupt {
                 file,
@@ -225,18 +235,23 @@ pub(crate) fn write_whole(disk: &dyn Disk, name: &str, parts: &[&[u8]]) -> Resul
     let draft = format!("{name}.tmp");
     let there = disk.list("").map_err(StoreError::io("", "list"))?;
     if there.contains(&draft) {
-        disk.remove(&draft).map_err(StoreError::io(&draft, "remove"))?;
+        disk.remove(&draft)
+            .map_err(StoreError::io(&draft, "remove"))?;
     }
-    let file = disk.create(&draft).map_err(StoreError::io(&draft, "create"))?;
+    let file = disk
+        .create(&draft)
+        .map_err(StoreError::io(&draft, "create"))?;
     let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
     if let Err(error) = file.write_vectored_at(&mut slices, 0) {
         if is_full(&error) {
-            disk.remove(&draft).map_err(StoreError::io(&draft, "remove"))?;
+            disk.remove(&draft)
+                .map_err(StoreError::io(&draft, "remove"))?;
         }
         return Err(StoreError::io(&draft, "write")(error));
     }
     file.sync_data().map_err(StoreError::io(&draft, "sync"))?;
-    disk.rename(&draft, name).map_err(StoreError::io(name, "rename a draft to"))?;
+    disk.rename(&draft, name)
+        .map_err(StoreError::io(name, "rename a draft to"))?;
     disk.sync_dir("").map_err(StoreError::io("", "sync"))
 }
 
@@ -269,11 +284,17 @@ mod tests {
         let mut bytes = checkpoint.encode(NodeId(5));
         let read = Checkpoint::decode(&bytes, NodeId(5), 7).ok().unwrap();
         assert_eq!(read.encode(NodeId(5)), bytes);
-        assert_eq!(read.pages.iter().collect::<Vec<_>>(), [PageSlot(3), PageSlot(70)]);
+        assert_eq!(
+            read.pages.iter().collect::<Vec<_>>(),
+            [PageSlot(3), PageSlot(70)]
+        );
         assert!(Checkpoint::decode(&bytes, NodeId(6), 7).is_err());
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(Checkpoint::decode(&bytes, NodeId(5), 7).is_err(), "bit {bit}");
+            assert!(
+                Checkpoint::decode(&bytes, NodeId(5), 7).is_err(),
+                "bit {bit}"
+            );
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }

@@ -58,7 +58,11 @@ impl FileDisk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        if name.is_empty() { self.root.clone() } else { self.root.join(name) }
+        if name.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(name)
+        }
     }
 }
 
@@ -68,13 +72,19 @@ impl Disk for FileDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(self.path(name))?;
         Ok(Arc::new(OsFile(file)))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(self.path(name))?;
         Ok(Arc::new(OsFile(file)))
     }
 
@@ -170,7 +180,11 @@ impl DiskFile for OsFile {
             Ok(()) => Ok(()),
             // A file system without fallocate still works; it only reports a full disk later.
             Err(rustix::io::Errno::OPNOTSUPP) => {
-                if self.0.metadata()?.len() < len { self.0.set_len(len) } else { Ok(()) }
+                if self.0.metadata()?.len() < len {
+                    self.0.set_len(len)
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => Err(error.into()),
         }

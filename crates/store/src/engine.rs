@@ -21,13 +21,23 @@ use crate::spares::Spares;
 /// Called from a thread of the store when there is something to poll.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
+/// Records in the order asked for.
+pub type LoadedRecords = Vec<(MessageId, Result<Arc<[u8]>, LoadError>)>;
+
 /// What the threads tell the owner.
 pub(crate) enum Event {
     /// Durable up to these.
     Synced(Vec<(Shard, Index)>),
     PagesWritten(Vec<PageSlot>),
-    Loaded { tag: u64, records: Vec<(MessageId, Result<Arc<[u8]>, LoadError>)> },
-    PageLoaded { tag: u64, slot: PageSlot, page: Result<Arc<[u8]>, LoadError> },
+    Loaded {
+        tag: u64,
+        records: LoadedRecords,
+    },
+    PageLoaded {
+        tag: u64,
+        slot: PageSlot,
+        page: Result<Arc<[u8]>, LoadError>,
+    },
     Checkpointed,
     CheckpointFailed(StoreError),
     DiskFull,
@@ -43,7 +53,10 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub fn new(waker: Waker) -> Outbox {
-        Outbox { events: Mutex::new(Vec::new()), waker }
+        Outbox {
+            events: Mutex::new(Vec::new()),
+            waker,
+        }
     }
 
     pub fn push(&self, event: Event) {
@@ -70,8 +83,14 @@ pub(crate) struct CheckpointOrder {
 
 /// Work that reads, or takes long.
 pub(crate) enum Task {
-    Load { tag: u64, wanted: Vec<(MessageId, Option<Arc<[u8]>>)> },
-    Page { tag: u64, slot: PageSlot },
+    Load {
+        tag: u64,
+        wanted: Vec<(MessageId, Option<Arc<[u8]>>)>,
+    },
+    Page {
+        tag: u64,
+        slot: PageSlot,
+    },
     Checkpoint(Box<Checkpoint>),
     /// Make spare segments.
     Refill,
@@ -112,7 +131,10 @@ impl Tasks {
             if state.1 {
                 return None;
             }
-            state = self.bell.wait(state).expect("no holder of the tasks panics");
+            state = self
+                .bell
+                .wait(state)
+                .expect("no holder of the tasks panics");
         }
     }
 }
@@ -247,7 +269,11 @@ impl Engine {
         for segment in &mut segments {
             segment.forget_points();
         }
-        let CheckpointOrder { state, shards, pages } = order;
+        let CheckpointOrder {
+            state,
+            shards,
+            pages,
+        } = order;
         let sequence = self.next_checkpoint;
         self.next_checkpoint += 1;
         self.tasks.push(Task::Checkpoint(Box::new(Checkpoint {
@@ -287,7 +313,10 @@ impl Pool {
 
     pub fn perform(&self, task: Task) {
         let event = match task {
-            Task::Load { tag, wanted } => Event::Loaded { tag, records: self.load(wanted) },
+            Task::Load { tag, wanted } => Event::Loaded {
+                tag,
+                records: self.load(wanted),
+            },
             Task::Page { tag, slot } => {
                 let page = self.pages.read(slot).map_err(LoadError::Failed);
                 Event::PageLoaded { tag, slot, page }
@@ -317,12 +346,12 @@ impl Pool {
         }
     }
 
-    fn load(
-        &self,
-        wanted: Vec<(MessageId, Option<Arc<[u8]>>)>,
-    ) -> Vec<(MessageId, Result<Arc<[u8]>, LoadError>)> {
-        let missing: Vec<_> =
-            wanted.iter().filter(|(_, held)| held.is_none()).map(|(id, _)| *id).collect();
+    fn load(&self, wanted: Vec<(MessageId, Option<Arc<[u8]>>)>) -> LoadedRecords {
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|(_, held)| held.is_none())
+            .map(|(id, _)| *id)
+            .collect();
         let mut read = Vec::with_capacity(missing.len());
         self.reader.load(&missing, |_, record| read.push(record));
         let mut read = read.into_iter();
@@ -350,11 +379,16 @@ impl Pool {
             }
         }
         checkpoint.state = Vec::new();
-        let mut kept = self.kept.lock().expect("no holder of the checkpoints panics");
+        let mut kept = self
+            .kept
+            .lock()
+            .expect("no holder of the checkpoints panics");
         kept.push(checkpoint);
         while kept.len() > 2 {
             let name = Checkpoint::file(kept.remove(0).sequence);
-            self.disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+            self.disk
+                .remove(&name)
+                .map_err(StoreError::io(&name, "remove"))?;
         }
         if let [older, newer] = &kept[..] {
             let replay_from = older.replay_from.min(newer.replay_from);
@@ -365,7 +399,9 @@ impl Pool {
             self.reader.forget(&gone);
             for number in &gone {
                 let name = segment_file(*number);
-                self.disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+                self.disk
+                    .remove(&name)
+                    .map_err(StoreError::io(&name, "remove"))?;
             }
         }
         Ok(())

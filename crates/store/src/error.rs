@@ -8,11 +8,24 @@ use crate::ids::MessageId;
 #[derive(Debug)]
 pub enum StoreError {
     /// The operating system refused.
-    Io { file: String, what: &'static str, source: io::Error },
+    Io {
+        file: String,
+        what: &'static str,
+        source: io::Error,
+    },
     /// Bytes that were durable are not what was written.
-    Corrupt { file: String, offset: u64, what: String, remedy: &'static str },
+    Corrupt {
+        file: String,
+        offset: u64,
+        what: String,
+        remedy: &'static str,
+    },
     /// Sound bytes of a version or kind that this build does not know.
-    Unsupported { file: String, offset: u64, what: String },
+    Unsupported {
+        file: String,
+        offset: u64,
+        what: String,
+    },
     /// Another process works in this data directory.
     Locked { file: String },
 }
@@ -42,7 +55,10 @@ impl StoreError {
 }
 
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl fmt::Display for StoreError {
@@ -51,8 +67,16 @@ impl fmt::Display for StoreError {
             StoreError::Io { file, what, source } => {
                 write!(f, "cannot {what} {file:?}: {source}")
             }
-            StoreError::Corrupt { file, offset, what, remedy } => {
-                write!(f, "{file:?} is damaged at offset {offset}: {what}; {remedy}")
+            StoreError::Corrupt {
+                file,
+                offset,
+                what,
+                remedy,
+            } => {
+                write!(
+                    f,
+                    "{file:?} is damaged at offset {offset}: {what}; {remedy}"
+                )
             }
             StoreError::Unsupported { file, offset, what } => write!(
                 f,
@@ -60,7 +84,10 @@ impl fmt::Display for StoreError {
                  start the version that wrote it"
             ),
             StoreError::Locked { file } => {
-                write!(f, "{file:?} is locked: another process uses this data directory")
+                write!(
+                    f,
+                    "{file:?} is locked: another process uses this data directory"
+                )
             }
         }
     }

@@ -160,7 +160,11 @@ impl FrameHeader {
 
     /// `b` has [`FRAME_HEADER_BYTES`] bytes.
     pub fn decode(b: &[u8]) -> Result<FrameHeader, NoHeader> {
-        assert_eq!(b.len(), FRAME_HEADER_BYTES, "the caller cuts the header out");
+        assert_eq!(
+            b.len(),
+            FRAME_HEADER_BYTES,
+            "the caller cuts the header out"
+        );
         if b[0..4] != FRAME_MAGIC {
             return Err(NoHeader::Bad("no frame begins here"));
         }
@@ -361,7 +365,10 @@ mod tests {
         for bit in 0..FRAME_HEADER_BYTES * 8 {
             let mut flipped = bytes;
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(FrameHeader::decode(&flipped), Err(NoHeader::Bad(_))), "bit {bit}");
+            assert!(
+                matches!(FrameHeader::decode(&flipped), Err(NoHeader::Bad(_))),
+                "bit {bit}"
+            );
         }
     }
 
@@ -371,7 +378,15 @@ mod tests {
         assert_eq!(decode_node(&encode_node(node)), Some((1, node)));
         let bytes = encode_segment_header(node, 4, 99);
         let read = decode_segment_header(&bytes);
-        assert_eq!(read, Some(SegmentHeader { version: 1, number: 4, node, base: 99 }));
+        assert_eq!(
+            read,
+            Some(SegmentHeader {
+                version: 1,
+                number: 4,
+                node,
+                base: 99
+            })
+        );
         for bit in 0..44 * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

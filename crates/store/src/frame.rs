@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::format::{FRAME_HEADER_BYTES, FrameHeader, HEAD_BYTES, Kind, crc, frame_bytes, u32_at};
-use crate::ids::{Index, NodeId, Shard, Slot, Term, Millis};
+use crate::ids::{Index, Millis, NodeId, Shard, Slot, Term};
 
 /// A slot has 12 bits.
 pub const FRAME_MESSAGES_MAX: usize = 4096;
@@ -135,10 +135,7 @@ impl FrameBuilder {
 
     /// The bytes of all sections so far.
     pub fn bytes(&self) -> usize {
-        self.records.len()
-            + self.metas.len()
-            + self.facts.len()
-            + self.drafts.len() * HEAD_BYTES
+        self.records.len() + self.metas.len() + self.facts.len() + self.drafts.len() * HEAD_BYTES
     }
 
     /// A batch of messages and facts.
@@ -165,7 +162,10 @@ impl FrameBuilder {
             heads.extend_from_slice(&draft.meta_length.to_le_bytes());
             let meta = &self.metas[draft.meta_start as usize..][..draft.meta_length as usize];
             heads.extend_from_slice(meta);
-            spans.push(Span { start: draft.start, length: draft.length });
+            spans.push(Span {
+                start: draft.start,
+                length: draft.length,
+            });
         }
         let mut records = self.records;
         if records.capacity() > records.len() * 2 {
@@ -217,7 +217,10 @@ struct Span {
 }
 
 impl Span {
-    const ABSENT: Span = Span { start: u32::MAX, length: 0 };
+    const ABSENT: Span = Span {
+        start: u32::MAX,
+        length: 0,
+    };
 }
 
 /// What a frame says of one message.
@@ -257,7 +260,9 @@ impl Frame {
 
     /// What the frame says of each message, in slot order.
     pub fn heads(&self) -> Heads<'_> {
-        Heads { rest: &self.0.heads }
+        Heads {
+            rest: &self.0.heads,
+        }
     }
 
     /// All facts in the order they were pushed.
@@ -271,7 +276,10 @@ impl Frame {
 
     pub fn record(&self, slot: Slot) -> Option<&[u8]> {
         let span = self.0.spans.get(slot.number() as usize)?;
-        self.0.records.get(span.start as usize..)?.get(..span.length as usize)
+        self.0
+            .records
+            .get(span.start as usize..)?
+            .get(..span.length as usize)
     }
 
     /// The memory this frame holds, for a cache's budget.
@@ -287,7 +295,11 @@ impl Frame {
     /// The bytes it takes in the log.
     pub fn disk_bytes(&self) -> u64 {
         let inner = &*self.0;
-        frame_bytes(inner.heads.len() as u64, inner.facts.len() as u64, inner.records.len() as u64)
+        frame_bytes(
+            inner.heads.len() as u64,
+            inner.facts.len() as u64,
+            inner.records.len() as u64,
+        )
     }
 
     pub(crate) fn sections(&self) -> [&[u8]; 3] {
@@ -329,7 +341,10 @@ impl Frame {
         let mut start = 0;
         for head in (Heads { rest: heads }) {
             spans.resize(head.slot.number() as usize, Span::ABSENT);
-            spans.push(Span { start, length: head.record_bytes });
+            spans.push(Span {
+                start,
+                length: head.record_bytes,
+            });
             start += head.record_bytes;
         }
         Some(Frame(Arc::new(Inner {
@@ -352,7 +367,14 @@ impl Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, shard, index, messages, fact_count, .. } = &*self.0;
+        let Inner {
+            kind,
+            shard,
+            index,
+            messages,
+            fact_count,
+            ..
+        } = &*self.0;
         write!(
             f,
             "{kind:?} {}/{} with {messages} messages, {fact_count} facts",
@@ -460,8 +482,10 @@ mod tests {
         assert_eq!(frame.record(b), Some(&b"world"[..]));
         assert_eq!(frame.record(Slot::new(2)), None);
         assert_eq!((frame.facts(), frame.fact_count()), (&b"facts"[..], 2));
-        let heads: Vec<_> =
-            frame.heads().map(|h| (h.slot, h.flags, h.meta, h.record_bytes)).collect();
+        let heads: Vec<_> = frame
+            .heads()
+            .map(|h| (h.slot, h.flags, h.meta, h.record_bytes))
+            .collect();
         assert_eq!(heads, [(a, 3, &b""[..], 5), (b, 0, &b"queue 7"[..], 5)]);
     }
 

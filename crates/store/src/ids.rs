@@ -20,7 +20,11 @@ impl Shard {
     }
 
     pub(crate) const fn from_disk(number: u8) -> Option<Shard> {
-        if number <= 127 { Some(Shard(number)) } else { None }
+        if number <= 127 {
+            Some(Shard(number))
+        } else {
+            None
+        }
     }
 
     pub const fn number(self) -> u8 {
@@ -45,7 +49,11 @@ impl Index {
     }
 
     pub(crate) const fn from_disk(number: u64) -> Option<Index> {
-        if number <= Index::MAX.0 { Some(Index(number)) } else { None }
+        if number <= Index::MAX.0 {
+            Some(Index(number))
+        } else {
+            None
+        }
     }
 
     pub const fn number(self) -> u64 {
@@ -93,7 +101,11 @@ impl MessageId {
 
     /// `None` when the number is no message's name.
     pub const fn from_number(number: u64) -> Option<MessageId> {
-        if number >> 56 < 127 { Some(MessageId(number)) } else { None }
+        if number >> 56 < 127 {
+            Some(MessageId(number))
+        } else {
+            None
+        }
     }
 
     pub const fn number(self) -> u64 {

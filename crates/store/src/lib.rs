@@ -51,8 +51,8 @@
 //!
 //! The format, byte by byte, is in [`format`](mod@format), `segment`, `pages` and `checkpoint`.
 
-mod ids;
 mod error;
+mod ids;
 
 mod disk;
 mod sim;
@@ -75,7 +75,7 @@ mod store;
 mod window;
 
 pub use disk::{Disk, DiskFile, FileDisk};
-pub use engine::Waker;
+pub use engine::{LoadedRecords, Waker};
 pub use error::{AppendError, LoadError, StoreError};
 pub use format::Kind;
 pub use frame::{
@@ -87,6 +87,5 @@ pub use pages::PAGE_BYTES;
 pub use replay::Replay;
 pub use sim::{Dice, Loss, SimDisk};
 pub use store::{
-    Class, Completion, Durability, LoadedRecords, Options, Recovered, RecoveredCheckpoint,
-    ShardMark, Store,
+    Class, Completion, Durability, Options, Recovered, RecoveredCheckpoint, ShardMark, Store,
 };

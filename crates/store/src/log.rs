@@ -55,11 +55,24 @@ impl Log {
         base: u64,
     ) -> Result<Log, StoreError> {
         let active = activate(&*disk, node, &spares, segment_bytes, number, base, 0)?;
-        table.lock().expect("no holder of the table panics").push(Segment::new(number, base));
+        table
+            .lock()
+            .expect("no holder of the table panics")
+            .push(Segment::new(number, base));
         let synced = base + SEGMENT_HEADER_BYTES;
         let time = Millis(0);
         let told = synced;
-        Ok(Log { disk, node, table, spares, segment_bytes, active, synced, told, time })
+        Ok(Log {
+            disk,
+            node,
+            table,
+            spares,
+            segment_bytes,
+            active,
+            synced,
+            told,
+            time,
+        })
     }
 
     /// Log position below which everything is durable.
@@ -96,8 +109,15 @@ impl Log {
         let mut position = self.active.base + self.active.end;
         let mut headers: Vec<[u8; FRAME_HEADER_BYTES]> = Vec::with_capacity(frames.len());
         for frame in frames {
-            let Active { number: segment, .. } = self.active;
-            let place = Place { node: self.node, segment, position, synced: self.synced };
+            let Active {
+                number: segment, ..
+            } = self.active;
+            let place = Place {
+                node: self.node,
+                segment,
+                position,
+                synced: self.synced,
+            };
             headers.push(frame.header(place));
             position += frame.disk_bytes();
             self.time = frame.time();
@@ -159,7 +179,13 @@ impl Log {
     /// Closes the segment for good.
     pub fn seal(&mut self) -> Result<(), StoreError> {
         let mut table = self.table.lock().expect("no holder of the table panics");
-        let end = write_seal(&*self.active.file, self.node, table.active(), self.synced, self.time)?;
+        let end = write_seal(
+            &*self.active.file,
+            self.node,
+            table.active(),
+            self.synced,
+            self.time,
+        )?;
         drop(table);
         self.active.end = end;
         self.sync()
@@ -169,7 +195,10 @@ impl Log {
     pub fn close(&mut self) -> Result<(), StoreError> {
         self.seal()?;
         let name = segment_file(self.active.number);
-        self.active.file.set_len(self.active.end).map_err(StoreError::io(&name, "shorten"))
+        self.active
+            .file
+            .set_len(self.active.end)
+            .map_err(StoreError::io(&name, "shorten"))
     }
 
     /// Goes on in the next segment, which has room for a frame of `frame_bytes`.
@@ -205,12 +234,21 @@ pub(crate) fn write_seal(
 ) -> Result<u64, StoreError> {
     let name = segment_file(segment.number);
     let mut builder = FrameBuilder::new();
-    builder.push_facts(&segment.encode_index()).expect("a segment's index is small");
+    builder
+        .push_facts(&segment.encode_index())
+        .expect("a segment's index is small");
     let seal = builder.finish_as(Kind::Seal, Index::ZERO, Shard::LOG, Term(0), time);
     let position = segment.end_position();
-    let header = seal.header(Place { node, segment: segment.number, position, synced });
+    let header = seal.header(Place {
+        node,
+        segment: segment.number,
+        position,
+        synced,
+    });
     let mut bytes = header.to_vec();
-    seal.sections().iter().for_each(|section| bytes.extend_from_slice(section));
+    seal.sections()
+        .iter()
+        .for_each(|section| bytes.extend_from_slice(section));
     bytes.resize(seal.disk_bytes() as usize, 0);
     write_at(file, &bytes, segment.end).map_err(StoreError::io(&name, "write"))?;
     segment.seal = Some(segment.end);
@@ -230,8 +268,14 @@ fn activate(
 ) -> Result<Active, StoreError> {
     let name = segment_file(number);
     let own_bytes = SEGMENT_HEADER_BYTES + frame_bytes + seal_room(frame_bytes);
-    let capacity = own_bytes.max(segment_bytes).next_multiple_of(SEGMENT_HEADER_BYTES);
-    let ready = if capacity == segment_bytes { spares.take() } else { None };
+    let capacity = own_bytes
+        .max(segment_bytes)
+        .next_multiple_of(SEGMENT_HEADER_BYTES);
+    let ready = if capacity == segment_bytes {
+        spares.take()
+    } else {
+        None
+    };
     let (spare, file) = match ready {
         Some(spare) => {
             let file = disk.open(&spare).map_err(StoreError::io(&spare, "open"))?;
@@ -246,13 +290,20 @@ fn activate(
             }
         },
     };
-    disk.rename(&spare, &name).map_err(StoreError::io(&name, "rename a spare to"))?;
+    disk.rename(&spare, &name)
+        .map_err(StoreError::io(&name, "rename a spare to"))?;
     // The name first: bytes are never written to what may be found as a spare again.
-    disk.sync_dir("log").map_err(StoreError::io("log", "sync"))?;
+    disk.sync_dir("log")
+        .map_err(StoreError::io("log", "sync"))?;
     write_at(&*file, &encode_segment_header(node, number, base), 0)
         .map_err(StoreError::io(&name, "write"))?;
     file.sync_data().map_err(StoreError::io(&name, "sync"))?;
-    let frames_end_max =
-        (capacity - seal_room(capacity)).max(SEGMENT_HEADER_BYTES + frame_bytes);
-    Ok(Active { file, number, base, end: SEGMENT_HEADER_BYTES, frames_end_max })
+    let frames_end_max = (capacity - seal_room(capacity)).max(SEGMENT_HEADER_BYTES + frame_bytes);
+    Ok(Active {
+        file,
+        number,
+        base,
+        end: SEGMENT_HEADER_BYTES,
+        frames_end_max,
+    })
 }

@@ -59,14 +59,23 @@ impl PageFile {
         }
         let file = disk.open(NAME).map_err(StoreError::io(NAME, "open"))?;
         let mut header = vec![0; FILE_HEADER_BYTES as usize];
-        let read = file.read_at(&mut header, 0).map_err(StoreError::io(NAME, "read"))?;
-        if read < header.len() || header[..8] != *b"TroikaPg" || u32_at(&header, 36) != crc(&header[..36])
+        let read = file
+            .read_at(&mut header, 0)
+            .map_err(StoreError::io(NAME, "read"))?;
+        if read < header.len()
+            || header[..8] != *b"TroikaPg"
+            || u32_at(&header, 36) != crc(&header[..36])
         {
             return Err(corrupt("the header of the page file is damaged"));
         }
-        if u32_at(&header, 8) != u32::from(VERSION) || u64::from(u32_at(&header, 32)) != SLOT_BYTES {
+        if u32_at(&header, 8) != u32::from(VERSION) || u64::from(u32_at(&header, 32)) != SLOT_BYTES
+        {
             let what = format!("pages of version {}", u32_at(&header, 8));
-            return Err(StoreError::Unsupported { file: NAME.to_owned(), offset: 8, what });
+            return Err(StoreError::Unsupported {
+                file: NAME.to_owned(),
+                offset: 8,
+                what,
+            });
         }
         if header[16..32] != node.0.to_le_bytes() {
             return Err(corrupt("the page file belongs to another node"));
@@ -87,7 +96,9 @@ impl PageFile {
         let length = self.file.len().map_err(StoreError::io(NAME, "measure"))?;
         if length < end {
             let grown = place(PageSlot(slot.0)) + GROWTH_SLOTS * SLOT_BYTES;
-            self.file.allocate(grown).map_err(StoreError::io(NAME, "allocate"))?;
+            self.file
+                .allocate(grown)
+                .map_err(StoreError::io(NAME, "allocate"))?;
         }
         let bytes = encode_slot(self.node, slot, payload);
         write_at(&*self.file, &bytes, place(slot)).map_err(StoreError::io(NAME, "write"))
@@ -104,7 +115,11 @@ impl PageFile {
             .read_at(&mut bytes, place(slot))
             .map_err(StoreError::io(NAME, "read"))?;
         bytes.truncate(read);
-        let length = if read < SLOT_HEADER_BYTES { usize::MAX } else { u32_at(&bytes, 12) as usize };
+        let length = if read < SLOT_HEADER_BYTES {
+            usize::MAX
+        } else {
+            u32_at(&bytes, 12) as usize
+        };
         let sound = length <= PAGE_BYTES && read >= SLOT_HEADER_BYTES + length && {
             bytes.truncate(SLOT_HEADER_BYTES + length);
             u32_at(&bytes, 0) == crc(&bytes[4..])
@@ -177,7 +192,9 @@ impl Bitmap {
     }
 
     pub fn contains(&self, slot: PageSlot) -> bool {
-        self.0.get(slot.0 as usize / 8).is_some_and(|byte| byte & 1 << (slot.0 % 8) != 0)
+        self.0
+            .get(slot.0 as usize / 8)
+            .is_some_and(|byte| byte & 1 << (slot.0 % 8) != 0)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -185,7 +202,9 @@ impl Bitmap {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = PageSlot> + '_ {
-        (0..self.0.len() as u32 * 8).map(PageSlot).filter(|slot| self.contains(*slot))
+        (0..self.0.len() as u32 * 8)
+            .map(PageSlot)
+            .filter(|slot| self.contains(*slot))
     }
 }
 
@@ -216,8 +235,16 @@ impl PageSlots {
     /// After recovery: `kept` are the checkpoints' pages, older first; the last one is in force.
     pub fn recovered(slots: u32, kept: Vec<Bitmap>) -> PageSlots {
         let live = kept.last().cloned().unwrap_or_default();
-        let mut pages = PageSlots { next: slots, kept, ..PageSlots::default() };
-        for slot in (0..slots).rev().map(PageSlot).filter(|slot| !live.contains(*slot)) {
+        let mut pages = PageSlots {
+            next: slots,
+            kept,
+            ..PageSlots::default()
+        };
+        for slot in (0..slots)
+            .rev()
+            .map(PageSlot)
+            .filter(|slot| !live.contains(*slot))
+        {
             pages.free(slot);
         }
         pages
@@ -228,7 +255,10 @@ impl PageSlots {
             self.next += 1;
             PageSlot(self.next - 1)
         });
-        let unwritten = self.unwritten.entry(slot).or_insert_with(|| (bytes.clone(), 0));
+        let unwritten = self
+            .unwritten
+            .entry(slot)
+            .or_insert_with(|| (bytes.clone(), 0));
         *unwritten = (bytes, unwritten.1 + 1);
         slot
     }
@@ -247,11 +277,18 @@ impl PageSlots {
     }
 
     pub fn free(&mut self, slot: PageSlot) {
-        if self.is_named(slot) { self.held.push(slot) } else { self.free.push(slot) }
+        if self.is_named(slot) {
+            self.held.push(slot)
+        } else {
+            self.free.push(slot)
+        }
     }
 
     fn is_named(&self, slot: PageSlot) -> bool {
-        self.kept.iter().chain(&self.coming).any(|pages| pages.contains(slot))
+        self.kept
+            .iter()
+            .chain(&self.coming)
+            .any(|pages| pages.contains(slot))
     }
 
     pub fn checkpoint_begun(&mut self, pages: Bitmap) {

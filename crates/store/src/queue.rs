@@ -140,9 +140,15 @@ impl Queue {
             waiting = match until {
                 Some(until) => {
                     let wait = until.saturating_duration_since(now);
-                    self.bell.wait_timeout(waiting, wait).expect("no holder of the queue panics").0
+                    self.bell
+                        .wait_timeout(waiting, wait)
+                        .expect("no holder of the queue panics")
+                        .0
                 }
-                None => self.bell.wait(waiting).expect("no holder of the queue panics"),
+                None => self
+                    .bell
+                    .wait(waiting)
+                    .expect("no holder of the queue panics"),
             };
             waiting.sleeper = Sleeper::Awake;
         }

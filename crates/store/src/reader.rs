@@ -38,7 +38,12 @@ type Record = Result<Arc<[u8]>, LoadError>;
 
 impl Reader {
     pub fn new(disk: Arc<dyn Disk>, node: NodeId, table: Arc<Mutex<SegmentTable>>) -> Reader {
-        Reader { disk, node, table, files: Mutex::new(Vec::new()) }
+        Reader {
+            disk,
+            node,
+            table,
+            files: Mutex::new(Vec::new()),
+        }
     }
 
     /// Reads the records in the order asked for, fastest when that is ascending.
@@ -53,7 +58,10 @@ impl Reader {
             let file = match self.file(point.segment) {
                 Ok(file) => file,
                 Err(error) => {
-                    deliver(*first, Err(error.map_or(LoadError::Gone(*first), LoadError::Failed)));
+                    deliver(
+                        *first,
+                        Err(error.map_or(LoadError::Gone(*first), LoadError::Failed)),
+                    );
                     rest = &rest[1..];
                     continue;
                 }
@@ -76,7 +84,10 @@ impl Reader {
     }
 
     fn find(&self, id: MessageId) -> Option<Point> {
-        self.table.lock().expect("no holder of the table panics").find(id.shard(), id.index())
+        self.table
+            .lock()
+            .expect("no holder of the table panics")
+            .find(id.shard(), id.index())
     }
 
     /// `Err(None)`: the segment is no longer there.
@@ -112,28 +123,46 @@ impl Reader {
         id: MessageId,
         found: &mut Option<Found>,
     ) -> Record {
-        let at = SegmentAt { node: self.node, number: point.segment, base: point.base };
+        let at = SegmentAt {
+            node: self.node,
+            number: point.segment,
+            base: point.base,
+        };
         let here = |f: &Found| f.shard == id.shard() && f.index == id.index().number();
         if !found.as_ref().is_some_and(here) {
             let start = match found.as_ref() {
-                Some(before) if before.shard == id.shard() && before.index < id.index().number() => {
+                Some(before)
+                    if before.shard == id.shard() && before.index < id.index().number() =>
+                {
                     before.next.max(point.offset)
                 }
                 Some(_) | None => point.offset,
             };
             *found = walk(&at, window, start, point.end, id).map_err(LoadError::Failed)?;
         }
-        let Some(frame) = found.as_ref() else { return Err(LoadError::Gone(id)) };
+        let Some(frame) = found.as_ref() else {
+            return Err(LoadError::Gone(id));
+        };
         let slot = id.slot().number();
         let Ok(n) = frame.records.binary_search_by_key(&slot, |record| record.0) else {
             return Err(LoadError::Gone(id));
         };
         let (_, offset, length, sum) = frame.records[n];
-        let bytes = window.bytes(offset, length as usize).map_err(LoadError::Failed)?;
+        let bytes = window
+            .bytes(offset, length as usize)
+            .map_err(LoadError::Failed)?;
         match bytes {
             Some(bytes) if crc(bytes) == sum => Ok(Arc::from(bytes)),
-            Some(_) => Err(LoadError::Failed(corrupt(&at, offset, "the checksum of a record is wrong"))),
-            None => Err(LoadError::Failed(corrupt(&at, offset, "the file ends inside a record"))),
+            Some(_) => Err(LoadError::Failed(corrupt(
+                &at,
+                offset,
+                "the checksum of a record is wrong",
+            ))),
+            None => Err(LoadError::Failed(corrupt(
+                &at,
+                offset,
+                "the file ends inside a record",
+            ))),
         }
     }
 }
@@ -148,12 +177,19 @@ fn walk(
 ) -> Result<Option<Found>, StoreError> {
     let mut offset = start;
     while offset < end {
-        let (header, _) = at.header(window, offset).map_err(|broken| refuse(at, offset, broken))?;
+        let (header, _) = at
+            .header(window, offset)
+            .map_err(|broken| refuse(at, offset, broken))?;
         let next = offset + u64::from(header.length);
         if header.shard == id.shard().number() && header.index == id.index().number() {
             let records = heads(at, window, offset, &header)?;
             let (shard, index) = (id.shard(), id.index().number());
-            return Ok(Some(Found { shard, index, next, records }));
+            return Ok(Some(Found {
+                shard,
+                index,
+                next,
+                records,
+            }));
         }
         offset = next;
     }
@@ -169,27 +205,44 @@ fn heads(
     let start = offset + FRAME_HEADER_BYTES as u64;
     let bytes = window.bytes(start, header.heads_bytes as usize)?;
     let Some(bytes) = bytes.filter(|bytes| crc(bytes) == header.heads_crc) else {
-        return Err(corrupt(at, start, "the checksum of the message heads is wrong"));
+        return Err(corrupt(
+            at,
+            start,
+            "the checksum of the message heads is wrong",
+        ));
     };
-    let mut record =
-        start + u64::from(header.heads_bytes) + u64::from(header.facts_bytes);
+    let mut record = start + u64::from(header.heads_bytes) + u64::from(header.facts_bytes);
     let mut records = Vec::with_capacity(header.messages as usize);
     for head in (Heads { rest: bytes }) {
-        records.push((head.slot.number(), record, head.record_bytes, head.record_crc));
+        records.push((
+            head.slot.number(),
+            record,
+            head.record_bytes,
+            head.record_crc,
+        ));
         record += u64::from(head.record_bytes);
     }
     Ok(records)
 }
 
 fn corrupt(at: &SegmentAt, offset: u64, what: &str) -> StoreError {
-    StoreError::Corrupt { file: at.file(), offset, what: what.to_owned(), remedy: REMEDY_LOG }
+    StoreError::Corrupt {
+        file: at.file(),
+        offset,
+        what: what.to_owned(),
+        remedy: REMEDY_LOG,
+    }
 }
 
 /// What a frame that cannot be read means where it is known to have been durable.
 pub(crate) fn refuse(at: &SegmentAt, offset: u64, broken: Broken) -> StoreError {
     match broken {
         Broken::Bad(what) => corrupt(at, offset, what),
-        Broken::Unknown(what) => StoreError::Unsupported { file: at.file(), offset, what },
+        Broken::Unknown(what) => StoreError::Unsupported {
+            file: at.file(),
+            offset,
+            what,
+        },
         Broken::Failed(error) => error,
     }
 }

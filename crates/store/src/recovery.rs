@@ -1,6 +1,7 @@
 //! From a data directory to a log that goes on: newest valid checkpoint, then replay.
 //!
-//! Everything is read and judged first; only a directory that can be opened is changed. Torn and
+//! Everything is read and judged first; only a directory that can be opened is changed (save for
+//! the node and page files of a newborn one). Torn and
 //! damaged are told apart by what is known to have been synced: by any later frame, by a later
 //! segment, by a checkpoint. A bad frame below that is damage; above it is torn, and is cut off
 //! with all that follows. What is left of the unsynced tail is written again before it is synced,
@@ -17,6 +18,7 @@ use crate::format::{
 };
 use crate::ids::{Index, Millis, NodeId, Shard, Term};
 use crate::log::write_seal;
+use crate::pages::PageFile;
 use crate::reader::refuse;
 use crate::replay::{Replay, Stretch};
 use crate::segment::{Range, Segment, SegmentTable};
@@ -36,6 +38,7 @@ pub(crate) struct ShardEnd {
 pub(crate) struct Opened {
     pub node: NodeId,
     pub lock: Box<dyn Send>,
+    pub pages: PageFile,
     /// Kept checkpoints, older first; the last one is in force.
     pub kept: Vec<Checkpoint>,
     pub next_checkpoint: u64,
@@ -50,9 +53,12 @@ pub(crate) struct Opened {
 
 pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, StoreError> {
     disk.create_dir("").map_err(StoreError::io("", "make"))?;
-    disk.create_dir("log").map_err(StoreError::io("log", "make"))?;
+    disk.create_dir("log")
+        .map_err(StoreError::io("log", "make"))?;
     let lock = disk.lock("lock").map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => StoreError::Locked { file: "lock".to_owned() },
+        std::io::ErrorKind::WouldBlock => StoreError::Locked {
+            file: "lock".to_owned(),
+        },
         _ => StoreError::io("lock", "lock")(error),
     })?;
     let names = disk.list("").map_err(StoreError::io("", "list"))?;
@@ -64,34 +70,63 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
     scan.walk(&files)?;
     scan.join_sequences()?;
 
+    let live = scan
+        .kept
+        .last()
+        .map(|checkpoint| checkpoint.pages.clone())
+        .unwrap_or_default();
+    let pages = PageFile::open(&**disk, node, &live)?;
+
     // From here on the directory is changed.
     let mut notes = roots.notes;
     scan.repair_tail(&mut notes)?;
     for number in &scan.leftovers {
         let name = segment_file(*number);
-        disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+        disk.remove(&name)
+            .map_err(StoreError::io(&name, "remove"))?;
     }
     for (from, to) in &roots.damaged {
-        disk.rename(from, to).map_err(StoreError::io(to, "rename a damaged checkpoint to"))?;
+        disk.rename(from, to)
+            .map_err(StoreError::io(to, "rename a damaged checkpoint to"))?;
     }
     for name in &roots.outdated {
         disk.remove(name).map_err(StoreError::io(name, "remove"))?;
     }
-    disk.sync_dir("log").map_err(StoreError::io("log", "sync"))?;
+    disk.sync_dir("log")
+        .map_err(StoreError::io("log", "sync"))?;
     disk.sync_dir("").map_err(StoreError::io("", "sync"))?;
 
     let chosen = scan.kept.last();
-    let applied = chosen.map(|c| c.shards.iter().map(|row| (row.shard, row.applied)).collect());
-    let replay_bytes = scan.stretches.iter().map(|stretch| stretch.end - stretch.start).sum();
-    let next_segment = scan.table.segments.back().map_or(1, |segment| segment.number + 1);
+    let applied = chosen.map(|c| {
+        c.shards
+            .iter()
+            .map(|row| (row.shard, row.applied))
+            .collect()
+    });
+    let replay_bytes = scan
+        .stretches
+        .iter()
+        .map(|stretch| stretch.end - stretch.start)
+        .sum();
+    let next_segment = scan
+        .table
+        .segments
+        .back()
+        .map_or(1, |segment| segment.number + 1);
     Ok(Opened {
         node,
         lock,
+        pages,
         next_checkpoint: roots.next,
         next_segment,
         next_base: scan.end_position,
         ends: scan.ends,
-        replay: Replay::new(disk.clone(), node, scan.stretches, applied.unwrap_or_default()),
+        replay: Replay::new(
+            disk.clone(),
+            node,
+            scan.stretches,
+            applied.unwrap_or_default(),
+        ),
         replay_bytes,
         table: scan.table,
         kept: scan.kept,
@@ -102,7 +137,9 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
 /// Segment numbers, ascending.
 fn segment_files(disk: &dyn Disk) -> Result<Vec<u32>, StoreError> {
     let names = disk.list("log").map_err(StoreError::io("log", "list"))?;
-    let numbers = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok());
+    let numbers = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".log")?.parse().ok());
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -121,7 +158,9 @@ fn node_id(
         remedy: REMEDY_ROOT,
     };
     if !names.iter().any(|name| name == "node") {
-        let used = names.iter().any(|name| Checkpoint::sequence_of(name).is_some());
+        let used = names
+            .iter()
+            .any(|name| Checkpoint::sequence_of(name).is_some());
         if used || !segments.is_empty() {
             return Err(corrupt("the file with the node id is missing"));
         }
@@ -136,7 +175,11 @@ fn node_id(
         Some((version, node)) if version == u32::from(VERSION) => Ok(node),
         Some((version, _)) => {
             let what = format!("a data directory of version {version}");
-            Err(StoreError::Unsupported { file: "node".to_owned(), offset: 8, what })
+            Err(StoreError::Unsupported {
+                file: "node".to_owned(),
+                offset: 8,
+                what,
+            })
         }
         None => Err(corrupt("the node id is not what was written")),
     }
@@ -158,15 +201,21 @@ impl Roots {
         names: &[String],
         segments: &[u32],
     ) -> Result<Roots, StoreError> {
-        let mut sequences: Vec<u64> =
-            names.iter().filter_map(|name| Checkpoint::sequence_of(name)).collect();
+        let mut sequences: Vec<u64> = names
+            .iter()
+            .filter_map(|name| Checkpoint::sequence_of(name))
+            .collect();
         sequences.sort_unstable_by(|a, b| b.cmp(a));
         let next = sequences.first().map_or(1, |newest| newest + 1);
         let mut roots = Roots {
             kept: Vec::new(),
             next,
             damaged: Vec::new(),
-            outdated: names.iter().filter(|name| name.ends_with(".tmp")).cloned().collect(),
+            outdated: names
+                .iter()
+                .filter(|name| name.ends_with(".tmp"))
+                .cloned()
+                .collect(),
             notes: Vec::new(),
         };
         let mut refusal = None;
@@ -181,7 +230,9 @@ impl Roots {
                 Ok(checkpoint) => roots.kept.insert(0, checkpoint),
                 Err(damage) => {
                     roots.notes.push(format!("{damage}; it was set aside"));
-                    roots.damaged.push((name.clone(), format!("{name}.damaged")));
+                    roots
+                        .damaged
+                        .push((name.clone(), format!("{name}.damaged")));
                     refusal = Some(damage);
                 }
             }
@@ -224,13 +275,25 @@ impl Scan {
     fn new(disk: Arc<dyn Disk>, node: NodeId, kept: Vec<Checkpoint>) -> Scan {
         let mut ends = vec![ShardEnd::default(); 128];
         let mut from = (1, 0);
-        let floor = kept.iter().map(|checkpoint| checkpoint.synced_to).max().unwrap_or(0);
+        let floor = kept
+            .iter()
+            .map(|checkpoint| checkpoint.synced_to)
+            .max()
+            .unwrap_or(0);
         if let Some(chosen) = kept.last() {
             for row in &chosen.shards {
-                let end = ShardEnd { last: row.applied, term: row.term, time: row.time };
+                let end = ShardEnd {
+                    last: row.applied,
+                    term: row.term,
+                    time: row.time,
+                };
                 ends[row.shard.number() as usize] = end;
             }
-            let held = chosen.segments.iter().rev().find(|s| s.base <= chosen.replay_from);
+            let held = chosen
+                .segments
+                .iter()
+                .rev()
+                .find(|s| s.base <= chosen.replay_from);
             from = held.map_or(from, |segment| (segment.number, segment.base));
         }
         Scan {
@@ -260,20 +323,38 @@ impl Scan {
 
     /// Segments below the replay: their seals tell what they hold.
     fn known_segments(&mut self, files: &[u32]) -> Result<(), StoreError> {
-        let Some(chosen) = self.kept.last() else { return Ok(()) };
-        let known: Vec<_> =
-            chosen.segments.iter().filter(|s| s.number < self.from.0).cloned().collect();
+        let Some(chosen) = self.kept.last() else {
+            return Ok(());
+        };
+        let known: Vec<_> = chosen
+            .segments
+            .iter()
+            .filter(|s| s.number < self.from.0)
+            .cloned()
+            .collect();
         let needed = |segment: &Segment| {
             segment.seal.is_none()
-                || segment.ranges.iter().any(|range| chosen.needs(range.shard, range.last))
+                || segment
+                    .ranges
+                    .iter()
+                    .any(|range| chosen.needs(range.shard, range.last))
         };
         let is_known = |number: &u32| known.iter().any(|segment| segment.number == *number);
-        self.leftovers =
-            files.iter().filter(|n| **n < self.from.0 && !is_known(n)).copied().collect();
-        if let Some(gone) = known.iter().find(|s| !files.contains(&s.number) && needed(s)) {
+        self.leftovers = files
+            .iter()
+            .filter(|n| **n < self.from.0 && !is_known(n))
+            .copied()
+            .collect();
+        if let Some(gone) = known
+            .iter()
+            .find(|s| !files.contains(&s.number) && needed(s))
+        {
             return Err(Scan::missing(gone.number));
         }
-        for mut segment in known.into_iter().filter(|segment| files.contains(&segment.number)) {
+        for mut segment in known
+            .into_iter()
+            .filter(|segment| files.contains(&segment.number))
+        {
             segment.ranges = self.sealed_ranges(&segment)?;
             self.end_position = segment.end_position();
             self.table.push(segment);
@@ -287,17 +368,29 @@ impl Scan {
     }
 
     fn sealed_ranges(&self, segment: &Segment) -> Result<Vec<Range>, StoreError> {
-        let at = SegmentAt { node: self.node, number: segment.number, base: segment.base };
+        let at = SegmentAt {
+            node: self.node,
+            number: segment.number,
+            base: segment.base,
+        };
         let mut window = Window::new(self.open(segment.number)?, at.file(), 4096);
         let offset = segment.seal.unwrap_or(0);
         match at.frame(&mut window, offset) {
             Ok((header, Kind::Seal, body)) => {
                 let facts = &body[..header.facts_bytes as usize];
                 Segment::decode_index(facts).ok_or_else(|| {
-                    refuse(&at, offset, Broken::Bad("the index in the seal makes no sense"))
+                    refuse(
+                        &at,
+                        offset,
+                        Broken::Bad("the index in the seal makes no sense"),
+                    )
                 })
             }
-            Ok(_) => Err(refuse(&at, offset, Broken::Bad("the seal is not where it was"))),
+            Ok(_) => Err(refuse(
+                &at,
+                offset,
+                Broken::Bad("the seal is not where it was"),
+            )),
             Err(broken) => Err(refuse(&at, offset, broken)),
         }
     }
@@ -314,8 +407,14 @@ impl Scan {
             if !files.contains(&number) {
                 return Err(Scan::missing(number));
             }
-            let at = SegmentAt { node: self.node, number, base };
-            let Some(segment) = self.segment(at, number == last)? else { break };
+            let at = SegmentAt {
+                node: self.node,
+                number,
+                base,
+            };
+            let Some(segment) = self.segment(at, number == last)? else {
+                break;
+            };
             base = segment.end_position();
             number += 1;
             self.end_position = base;
@@ -334,17 +433,31 @@ impl Scan {
         match header.and_then(decode_segment_header) {
             Some(header) if header.version != u32::from(VERSION) => {
                 let what = format!("a segment of version {}", header.version);
-                return Err(StoreError::Unsupported { file: at.file(), offset: 8, what });
+                return Err(StoreError::Unsupported {
+                    file: at.file(),
+                    offset: 8,
+                    what,
+                });
             }
             Some(header) if header.node != self.node => {
-                return Err(refuse(&at, 16, Broken::Bad("the segment belongs to another node")));
+                return Err(refuse(
+                    &at,
+                    16,
+                    Broken::Bad("the segment belongs to another node"),
+                ));
             }
             Some(header) if header.number != at.number || header.base != at.base => {
-                return Err(refuse(&at, 12, Broken::Bad("the segment belongs to another place")));
+                return Err(refuse(
+                    &at,
+                    12,
+                    Broken::Bad("the segment belongs to another place"),
+                ));
             }
             Some(_) => {}
             None => {
-                let frames = at.synced_beyond(&mut window, SEGMENT_HEADER_BYTES)?.is_some();
+                let frames = at
+                    .synced_beyond(&mut window, SEGMENT_HEADER_BYTES)?
+                    .is_some();
                 if !is_last || frames || self.floor > at.base {
                     let what = "the checksum of the segment header is wrong";
                     return Err(refuse(&at, 0, Broken::Bad(what)));
@@ -409,7 +522,11 @@ impl Scan {
             return Ok(());
         }
         let last = Index::new(header.index);
-        let end = ShardEnd { last, term: Term(header.term), time: Millis(header.time) };
+        let end = ShardEnd {
+            last,
+            term: Term(header.term),
+            time: Millis(header.time),
+        };
         match &mut self.walked[header.shard as usize] {
             walked @ None => *walked = Some((last, end)),
             Some((_, before)) => {
@@ -430,7 +547,9 @@ impl Scan {
     /// What was walked joins what the checkpoint contains.
     fn join_sequences(&mut self) -> Result<(), StoreError> {
         for (end, walked) in self.ends.iter_mut().zip(&self.walked) {
-            let Some((first, walked)) = walked else { continue };
+            let Some((first, walked)) = walked else {
+                continue;
+            };
             if *first > end.last.next() || walked.last < end.last {
                 return Err(StoreError::Corrupt {
                     file: segment_file(self.from.0),
@@ -451,10 +570,17 @@ impl Scan {
 
     /// Writes the unsynced tail again, syncs it, seals the segment and gives unused room back.
     fn repair_tail(&mut self, notes: &mut Vec<String>) -> Result<(), StoreError> {
-        let Some(tail) = self.tail.take() else { return Ok(()) };
-        let Some(segment) = self.table.segments.back_mut() else { return Ok(()) };
+        let Some(tail) = self.tail.take() else {
+            return Ok(());
+        };
+        let Some(segment) = self.table.segments.back_mut() else {
+            return Ok(());
+        };
         let name = segment_file(segment.number);
-        let file = self.disk.open(&name).map_err(StoreError::io(&name, "open"))?;
+        let file = self
+            .disk
+            .open(&name)
+            .map_err(StoreError::io(&name, "open"))?;
         if tail.torn {
             notes.push(format!(
                 "{name:?} ended at offset {} in a frame that was never confirmed; it was cut off",
@@ -463,21 +589,33 @@ impl Scan {
         }
         let known = tail.synced - segment.base;
         // The header belongs to the tail as long as no frame tells that it was synced.
-        let mut from = if known == SEGMENT_HEADER_BYTES { 0 } else { known };
+        let mut from = if known == SEGMENT_HEADER_BYTES {
+            0
+        } else {
+            known
+        };
         while from < segment.end {
             let mut bytes = vec![0; WINDOW_BYTES.min((segment.end - from) as usize)];
-            let read = file.read_at(&mut bytes, from).map_err(StoreError::io(&name, "read"))?;
+            let read = file
+                .read_at(&mut bytes, from)
+                .map_err(StoreError::io(&name, "read"))?;
             write_at(&*file, &bytes[..read], from).map_err(StoreError::io(&name, "write"))?;
             from += bytes.len() as u64;
         }
         file.sync_data().map_err(StoreError::io(&name, "sync"))?;
         if segment.seal.is_none() {
             let synced = segment.end_position();
-            let time = self.ends.iter().map(|end| end.time).max().unwrap_or_default();
+            let time = self
+                .ends
+                .iter()
+                .map(|end| end.time)
+                .max()
+                .unwrap_or_default();
             write_seal(&*file, self.node, segment, synced, time)?;
             file.sync_data().map_err(StoreError::io(&name, "sync"))?;
         }
-        file.set_len(segment.end).map_err(StoreError::io(&name, "shorten"))?;
+        file.set_len(segment.end)
+            .map_err(StoreError::io(&name, "shorten"))?;
         self.end_position = segment.end_position();
         Ok(())
     }

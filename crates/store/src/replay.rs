@@ -37,37 +37,65 @@ impl Replay {
         stretches: Vec<Stretch>,
         applied: Vec<(Shard, Index)>,
     ) -> Replay {
-        Replay { disk, node, stretches: stretches.into_iter(), applied, current: None }
+        Replay {
+            disk,
+            node,
+            stretches: stretches.into_iter(),
+            applied,
+            current: None,
+        }
     }
 
     fn step(&mut self) -> Result<Option<Frame>, StoreError> {
         loop {
-            let Some((stretch, window)) =
-                self.current.as_mut().filter(|(stretch, _)| stretch.start < stretch.end)
+            let Some((stretch, window)) = self
+                .current
+                .as_mut()
+                .filter(|(stretch, _)| stretch.start < stretch.end)
             else {
-                let Some(stretch) = self.stretches.next() else { return Ok(None) };
-                let at =
-                    SegmentAt { node: self.node, number: stretch.number, base: stretch.base };
+                let Some(stretch) = self.stretches.next() else {
+                    return Ok(None);
+                };
+                let at = SegmentAt {
+                    node: self.node,
+                    number: stretch.number,
+                    base: stretch.base,
+                };
                 let name = at.file();
-                let file = self.disk.open(&name).map_err(StoreError::io(&name, "open"))?;
+                let file = self
+                    .disk
+                    .open(&name)
+                    .map_err(StoreError::io(&name, "open"))?;
                 self.current = Some((stretch, Window::new(file, name, WINDOW_BYTES)));
                 continue;
             };
-            let at = SegmentAt { node: self.node, number: stretch.number, base: stretch.base };
+            let at = SegmentAt {
+                node: self.node,
+                number: stretch.number,
+                base: stretch.base,
+            };
             let offset = stretch.start;
-            let (header, kind) =
-                at.header(window, offset).map_err(|broken| refuse(&at, offset, broken))?;
+            let (header, kind) = at
+                .header(window, offset)
+                .map_err(|broken| refuse(&at, offset, broken))?;
             stretch.start += u64::from(header.length);
-            let (Some(shard), Some(index)) = (header.shard(), header.index()) else { continue };
+            let (Some(shard), Some(index)) = (header.shard(), header.index()) else {
+                continue;
+            };
             let applied = self.applied.iter().find(|(s, _)| *s == shard);
             let old = applied.is_some_and(|(_, applied)| index <= *applied);
             if old || shard == Shard::LOG || kind == Kind::Seal {
                 continue;
             }
-            let (header, kind, body) =
-                at.frame(window, offset).map_err(|broken| refuse(&at, offset, broken))?;
+            let (header, kind, body) = at
+                .frame(window, offset)
+                .map_err(|broken| refuse(&at, offset, broken))?;
             let frame = Frame::from_disk(&header, kind, body).ok_or_else(|| {
-                refuse(&at, offset, Broken::Bad("the sections of the frame contradict its header"))
+                refuse(
+                    &at,
+                    offset,
+                    Broken::Bad("the sections of the frame contradict its header"),
+                )
             })?;
             return Ok(Some(frame));
         }

@@ -42,7 +42,13 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub fn new(number: u32, base: u64) -> Segment {
-        Segment { number, base, end: SEGMENT_HEADER_BYTES, seal: None, ranges: Vec::new() }
+        Segment {
+            number,
+            base,
+            end: SEGMENT_HEADER_BYTES,
+            seal: None,
+            ranges: Vec::new(),
+        }
     }
 
     pub fn end_position(&self) -> u64 {
@@ -83,13 +89,20 @@ impl Segment {
         if index > range.last {
             return None;
         }
-        let after = range.points.partition_point(|(d, _)| u64::from(*d) <= delta);
-        range.points.get(after.checked_sub(1)?).map(|(_, offset)| u64::from(*offset))
+        let after = range
+            .points
+            .partition_point(|(d, _)| u64::from(*d) <= delta);
+        range
+            .points
+            .get(after.checked_sub(1)?)
+            .map(|(_, offset)| u64::from(*offset))
     }
 
     /// Leaves the bounds of the ranges, which is what a checkpoint tells.
     pub fn forget_points(&mut self) {
-        self.ranges.iter_mut().for_each(|range| range.points = Vec::new());
+        self.ranges
+            .iter_mut()
+            .for_each(|range| range.points = Vec::new());
     }
 
     /// The facts of the seal.
@@ -187,12 +200,17 @@ impl SegmentTable {
 
     /// The segment that is being written.
     pub fn active(&mut self) -> &mut Segment {
-        self.segments.back_mut().expect("an open store has a segment to write to")
+        self.segments
+            .back_mut()
+            .expect("an open store has a segment to write to")
     }
 
     /// Takes note of a frame at the end of the segment being written.
     pub fn note(&mut self, shard: Shard, index: Index, length: u64) {
-        let active = self.segments.back_mut().expect("an open store has a segment to write to");
+        let active = self
+            .segments
+            .back_mut()
+            .expect("an open store has a segment to write to");
         let held = shard == Shard::LOG || active.ranges.iter().any(|range| range.shard == shard);
         active.note(shard, index, length);
         if !held {
@@ -207,8 +225,12 @@ impl SegmentTable {
         match self.segments.get(guess) {
             Some(segment) if segment.number == number => Some(segment),
             Some(_) | None => {
-                let at = self.segments.partition_point(|segment| segment.number < number);
-                self.segments.get(at).filter(|segment| segment.number == number)
+                let at = self
+                    .segments
+                    .partition_point(|segment| segment.number < number);
+                self.segments
+                    .get(at)
+                    .filter(|segment| segment.number == number)
             }
         }
     }
@@ -233,8 +255,12 @@ impl SegmentTable {
             let last = &mut lasts[range.shard.number() as usize];
             *last = range.last.max(*last);
         }
-        let held = lasts.into_iter().enumerate().filter(|(_, last)| *last > Index::ZERO);
-        held.filter_map(|(shard, last)| Some((Shard::from_disk(shard as u8)?, last))).collect()
+        let held = lasts
+            .into_iter()
+            .enumerate()
+            .filter(|(_, last)| *last > Index::ZERO);
+        held.filter_map(|(shard, last)| Some((Shard::from_disk(shard as u8)?, last)))
+            .collect()
     }
 
     /// Takes out the sealed segments that end at or before `replay_from` and hold nothing at or
@@ -248,7 +274,10 @@ impl SegmentTable {
         self.segments.retain(|segment| {
             let keep = segment.seal.is_none()
                 || segment.end_position() > replay_from
-                || segment.ranges.iter().any(|range| needed(range.shard, range.last));
+                || segment
+                    .ranges
+                    .iter()
+                    .any(|range| needed(range.shard, range.last));
             if !keep {
                 gone.push(segment.number);
             }
@@ -280,7 +309,10 @@ mod tests {
         for n in 0..100u64 {
             let at = SEGMENT_HEADER_BYTES + n * 10_104;
             let point = segment.point(Shard::new(0), Index::new(50 + n)).unwrap();
-            assert!(point <= at && at - point < POINT_BYTES + 10_104 * 2, "{n}: {point} {at}");
+            assert!(
+                point <= at && at - point < POINT_BYTES + 10_104 * 2,
+                "{n}: {point} {at}"
+            );
         }
         assert_eq!(segment.point(Shard::new(0), Index::new(49)), None);
         assert_eq!(segment.point(Shard::new(0), Index::new(150)), None);
@@ -311,8 +343,14 @@ mod tests {
         let gone = table.take_unneeded(400_000, &|_, last| last == Index::new(1));
         assert_eq!(gone, [2, 3]);
         assert_eq!(table.find(Shard::new(0), Index::new(2)), None);
-        assert_eq!(table.find(Shard::new(0), Index::new(1)).map(|p| p.segment), Some(1));
-        assert_eq!(table.find(Shard::new(0), Index::new(4)).map(|p| p.segment), Some(4));
+        assert_eq!(
+            table.find(Shard::new(0), Index::new(1)).map(|p| p.segment),
+            Some(1)
+        );
+        assert_eq!(
+            table.find(Shard::new(0), Index::new(4)).map(|p| p.segment),
+            Some(4)
+        );
         assert_eq!(table.lasts(), [(Shard::new(0), Index::new(4))]);
     }
 }

@@ -128,7 +128,10 @@ impl SimDisk {
             Loss::Everything => {
                 state.names = state.durable_names.clone();
                 state.unsynced.clear();
-                state.files.iter_mut().for_each(|file| file.lose(&mut |_| Fate::Lost));
+                state
+                    .files
+                    .iter_mut()
+                    .for_each(|file| file.lose(&mut |_| Fate::Lost));
             }
             Loss::Some(seed) => {
                 let mut dice = Dice(seed);
@@ -152,7 +155,9 @@ impl SimDisk {
         state.fail_sync = None;
         state.lies = false;
         state.locked = false;
-        SimDisk { state: Arc::new(Mutex::new(state)) }
+        SimDisk {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// How many changes were made so far.
@@ -296,7 +301,12 @@ impl State {
     fn used(&self) -> u64 {
         let mut seen = vec![false; self.files.len()];
         self.names.values().for_each(|file| seen[*file] = true);
-        self.files.iter().zip(seen).filter(|(_, seen)| *seen).map(|(file, _)| file.allocated).sum()
+        self.files
+            .iter()
+            .zip(seen)
+            .filter(|(_, seen)| *seen)
+            .map(|(file, _)| file.allocated)
+            .sum()
     }
 
     /// Counts a step; an error means that it does not happen.
@@ -342,8 +352,15 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = *self.lock_state().names.get(name).ok_or_else(|| not_found(name))?;
-        Ok(Arc::new(SimHandle { disk: self.clone(), file }))
+        let file = *self
+            .lock_state()
+            .names
+            .get(name)
+            .ok_or_else(|| not_found(name))?;
+        Ok(Arc::new(SimHandle {
+            disk: self.clone(),
+            file,
+        }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -355,7 +372,10 @@ impl Disk for SimDisk {
         state.files.push(SimFile::default());
         let file = state.files.len() - 1;
         state.change(Change::Create(name.to_owned(), file));
-        Ok(Arc::new(SimHandle { disk: self.clone(), file }))
+        Ok(Arc::new(SimHandle {
+            disk: self.clone(),
+            file,
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -384,17 +404,21 @@ impl Disk for SimDisk {
         if state.lies {
             return Ok(());
         }
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.unsynced).into_iter().partition(|c| c.dir() == name);
+        let (here, elsewhere): (Vec<_>, Vec<_>) = std::mem::take(&mut state.unsynced)
+            .into_iter()
+            .partition(|c| c.dir() == name);
         state.unsynced = elsewhere;
-        here.iter().for_each(|change| change.apply(&mut state.durable_names));
+        here.iter()
+            .for_each(|change| change.apply(&mut state.durable_names));
         Ok(())
     }
 
     fn list(&self, name: &str) -> io::Result<Vec<String>> {
         let state = self.lock_state();
         let inside = state.names.keys().filter(|file| dir(file) == name);
-        Ok(inside.map(|file| file.rsplit('/').next().unwrap_or(file).to_owned()).collect())
+        Ok(inside
+            .map(|file| file.rsplit('/').next().unwrap_or(file).to_owned())
+            .collect())
     }
 
     fn lock(&self, _name: &str) -> io::Result<Box<dyn Send>> {

@@ -29,17 +29,25 @@ impl Spares {
     pub fn open(disk: Arc<dyn Disk>, segment_bytes: u64) -> Result<Spares, StoreError> {
         let mut state = State::default();
         for name in disk.list("log").map_err(StoreError::io("log", "list"))? {
-            let Some(number) = name.strip_prefix("spare-") else { continue };
+            let Some(number) = name.strip_prefix("spare-") else {
+                continue;
+            };
             let name = format!("log/{name}");
             state.next = state.next.max(number.parse().map_or(0, |n: u64| n + 1));
             let length = disk.open(&name).and_then(|file| file.len());
             if length.map_err(StoreError::io(&name, "open"))? == segment_bytes {
                 state.names.push(name);
             } else {
-                disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+                disk.remove(&name)
+                    .map_err(StoreError::io(&name, "remove"))?;
             }
         }
-        Ok(Spares { disk, segment_bytes, state: Mutex::new(state), full: AtomicBool::new(false) })
+        Ok(Spares {
+            disk,
+            segment_bytes,
+            state: Mutex::new(state),
+            full: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -54,7 +62,9 @@ impl Spares {
     pub fn release_one(&self) -> Result<bool, StoreError> {
         match self.take() {
             Some(name) => {
-                self.disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+                self.disk
+                    .remove(&name)
+                    .map_err(StoreError::io(&name, "remove"))?;
                 Ok(true)
             }
             None => Ok(false),
@@ -92,15 +102,22 @@ impl Spares {
             state.next += 1;
             format!("log/spare-{}", state.next - 1)
         };
-        let file = self.disk.create(&name).map_err(StoreError::io(&name, "create"))?;
+        let file = self
+            .disk
+            .create(&name)
+            .map_err(StoreError::io(&name, "create"))?;
         if let Err(error) = file.allocate(bytes) {
             if is_full(&error) {
-                self.disk.remove(&name).map_err(StoreError::io(&name, "remove"))?;
+                self.disk
+                    .remove(&name)
+                    .map_err(StoreError::io(&name, "remove"))?;
             }
             return Err(StoreError::io(&name, "allocate")(error));
         }
         file.sync_data().map_err(StoreError::io(&name, "sync"))?;
-        self.disk.sync_dir("log").map_err(StoreError::io("log", "sync"))?;
+        self.disk
+            .sync_dir("log")
+            .map_err(StoreError::io("log", "sync"))?;
         Ok((name, file))
     }
 }

@@ -8,7 +8,7 @@ use crate::cache::{ReadCache, TailCache};
 use crate::checkpoint::ShardRow;
 use crate::disk::Disk;
 use crate::engine::{
-    CheckpointOrder, Engine, Event, Next, Outbox, Pool, Task, Tasks, Waker,
+    CheckpointOrder, Engine, Event, LoadedRecords, Next, Outbox, Pool, Task, Tasks, Waker,
 };
 use crate::error::{AppendError, LoadError, StoreError};
 use crate::format::SEGMENT_HEADER_BYTES;
@@ -105,18 +105,25 @@ pub struct ShardMark {
     pub low_water: Index,
 }
 
-/// Records in the order asked for.
-pub type LoadedRecords = Vec<(MessageId, Result<Arc<[u8]>, LoadError>)>;
-
 /// What happened since the last poll.
 #[derive(Debug)]
 pub enum Completion {
     /// Every frame of the shard up to this one is durable. See also [`Store::ready`].
-    Synced { shard: Shard, index: Index },
+    Synced {
+        shard: Shard,
+        index: Index,
+    },
     /// Answer to [`Store::load`].
-    Loaded { tag: u64, records: LoadedRecords },
+    Loaded {
+        tag: u64,
+        records: LoadedRecords,
+    },
     /// Answer to [`Store::load_page`].
-    PageLoaded { tag: u64, slot: PageSlot, page: Result<Arc<[u8]>, LoadError> },
+    PageLoaded {
+        tag: u64,
+        slot: PageSlot,
+        page: Result<Arc<[u8]>, LoadError>,
+    },
     /// The checkpoint is durable, and what it made superfluous is gone.
     Checkpointed,
     /// The disk had no room for it; it falls due again.
@@ -196,8 +203,7 @@ impl Store {
         );
         let mut opened = recover(&disk, options.newborn)?;
         let node = opened.node;
-        let live = opened.kept.last().map(|c| c.pages.clone()).unwrap_or_default();
-        let pages = Arc::new(PageFile::open(&*disk, node, &live)?);
+        let pages = Arc::new(opened.pages);
         let spares = Arc::new(Spares::open(disk.clone(), segment_bytes)?);
         let table = Arc::new(Mutex::new(opened.table));
         let log = Log::begin(
@@ -209,12 +215,23 @@ impl Store {
             opened.next_segment,
             opened.next_base,
         )?;
-        let checkpoint = opened.kept.last_mut().map(|checkpoint| RecoveredCheckpoint {
-            state: std::mem::take(&mut checkpoint.state),
-            applied: checkpoint.shards.iter().map(|row| (row.shard, row.applied)).collect(),
-            pages: checkpoint.pages.iter().collect(),
-        });
-        let page_maps = opened.kept.iter().map(|checkpoint| checkpoint.pages.clone()).collect();
+        let checkpoint = opened
+            .kept
+            .last_mut()
+            .map(|checkpoint| RecoveredCheckpoint {
+                state: std::mem::take(&mut checkpoint.state),
+                applied: checkpoint
+                    .shards
+                    .iter()
+                    .map(|row| (row.shard, row.applied))
+                    .collect(),
+                pages: checkpoint.pages.iter().collect(),
+            });
+        let page_maps = opened
+            .kept
+            .iter()
+            .map(|checkpoint| checkpoint.pages.clone())
+            .collect();
         let slots = PageSlots::recovered(pages.slots()?, page_maps);
         let queue = Arc::new(Queue::default());
         let tasks = Arc::new(Tasks::default());
@@ -267,7 +284,15 @@ impl Store {
             _lock: opened.lock,
         };
         let frames = opened.replay;
-        Ok((store, Recovered { node, checkpoint, frames, notes: opened.notes }))
+        Ok((
+            store,
+            Recovered {
+                node,
+                checkpoint,
+                frames,
+                notes: opened.notes,
+            },
+        ))
     }
 
     pub fn node(&self) -> NodeId {
@@ -322,7 +347,11 @@ impl Store {
             && frame.time() >= state.end.time
             && frame.term() >= state.end.term;
         assert!(follows, "{frame:?} does not follow {:?}", state.end);
-        state.end = ShardEnd { last: frame.index(), term: frame.term(), time: frame.time() };
+        state.end = ShardEnd {
+            last: frame.index(),
+            term: frame.term(),
+            time: frame.time(),
+        };
         self.bytes_since_checkpoint += frame.disk_bytes();
         let haste = match durability {
             Durability::Awaited => {
@@ -344,12 +373,15 @@ impl Store {
 
     fn trim(&mut self) {
         let shards = &self.shards;
-        self.tail.trim(&|shard| shards[shard.number() as usize].synced);
+        self.tail
+            .trim(&|shard| shards[shard.number() as usize].synced);
     }
 
     /// A record that is in memory.
     pub fn record(&self, id: MessageId) -> Option<&[u8]> {
-        self.tail.record(id).or_else(|| self.reads.record(id).map(|record| &**record))
+        self.tail
+            .record(id)
+            .or_else(|| self.reads.record(id).map(|record| &**record))
     }
 
     /// Reads records back; answered by [`Completion::Loaded`]. Ascending ids share reads.
@@ -397,8 +429,9 @@ impl Store {
             true => self.bytes_since_checkpoint > 0,
             false => self.bytes_since_checkpoint >= self.checkpoint_bytes,
         };
-        let rested =
-            self.last_checkpoint.is_none_or(|last| now.0 >= last.0 + CHECKPOINT_DISTANCE_MS);
+        let rested = self
+            .last_checkpoint
+            .is_none_or(|last| now.0 >= last.0 + CHECKPOINT_DISTANCE_MS);
         due && rested && self.can_checkpoint()
     }
 
@@ -423,8 +456,18 @@ impl Store {
         let row = |mark: &ShardMark| {
             let end = self.state(mark.shard).end;
             assert!(mark.applied <= end.last, "{mark:?} lies beyond {end:?}");
-            let ShardMark { shard, applied, low_water } = *mark;
-            ShardRow { shard, applied, low_water, term: end.term, time: end.time }
+            let ShardMark {
+                shard,
+                applied,
+                low_water,
+            } = *mark;
+            ShardRow {
+                shard,
+                applied,
+                low_water,
+                term: end.term,
+                time: end.time,
+            }
         };
         let shards = marks.iter().map(row).collect();
         let pages: Bitmap = pages.into_iter().collect();
@@ -432,8 +475,13 @@ impl Store {
         self.checkpointing = true;
         self.last_checkpoint = Some(now);
         self.bytes_since_checkpoint = 0;
-        let order = CheckpointOrder { state, shards, pages };
-        self.queue.push(Job::Checkpoint(Box::new(order)), Haste::Soon);
+        let order = CheckpointOrder {
+            state,
+            shards,
+            pages,
+        };
+        self.queue
+            .push(Job::Checkpoint(Box::new(order)), Haste::Soon);
     }
 
     /// Ordinary frames are refused.
@@ -508,7 +556,9 @@ impl Store {
 
     /// Without threads: does all work that waits, one group commit and every load.
     pub fn step(&mut self) {
-        let Drive::Manual(engine, pool) = &mut self.drive else { return };
+        let Drive::Manual(engine, pool) = &mut self.drive else {
+            return;
+        };
         if self.poisoned {
             return;
         }
@@ -526,7 +576,9 @@ impl Store {
 
     /// Without threads: does what the log thread does after a pause.
     pub fn idle(&mut self) {
-        let Drive::Manual(engine, _) = &mut self.drive else { return };
+        let Drive::Manual(engine, _) = &mut self.drive else {
+            return;
+        };
         if let Err(fault) = engine.idle() {
             self.poisoned = true;
             self.outbox.push(Event::Fault(fault));
@@ -537,16 +589,19 @@ impl Store {
     /// Writes everything, seals the log, ends the threads.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.end();
-        let faults = self.poll().into_iter().find_map(|completion| match completion {
-            Completion::Fault(error) => Some(error),
-            Completion::Synced { .. }
-            | Completion::Loaded { .. }
-            | Completion::PageLoaded { .. }
-            | Completion::Checkpointed
-            | Completion::CheckpointFailed(_)
-            | Completion::DiskFull
-            | Completion::DiskFreed => None,
-        });
+        let faults = self
+            .poll()
+            .into_iter()
+            .find_map(|completion| match completion {
+                Completion::Fault(error) => Some(error),
+                Completion::Synced { .. }
+                | Completion::Loaded { .. }
+                | Completion::PageLoaded { .. }
+                | Completion::Checkpointed
+                | Completion::CheckpointFailed(_)
+                | Completion::DiskFull
+                | Completion::DiskFreed => None,
+            });
         faults.map_or(Ok(()), Err)
     }
 

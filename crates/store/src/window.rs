@@ -20,7 +20,13 @@ pub(crate) struct Window {
 impl Window {
     /// Reads at least `chunk_bytes` at a time.
     pub fn new(file: Arc<dyn DiskFile>, name: String, chunk_bytes: usize) -> Window {
-        Window { file, name, buffer: Vec::new(), start: 0, chunk_bytes }
+        Window {
+            file,
+            name,
+            buffer: Vec::new(),
+            start: 0,
+            chunk_bytes,
+        }
     }
 
     /// `None` when the file ends before.
@@ -70,11 +76,7 @@ impl SegmentAt {
     }
 
     /// The header of the frame at `offset`, believed only when it belongs there.
-    pub fn header(
-        &self,
-        window: &mut Window,
-        offset: u64,
-    ) -> Result<(FrameHeader, Kind), Broken> {
+    pub fn header(&self, window: &mut Window, offset: u64) -> Result<(FrameHeader, Kind), Broken> {
         let Some(bytes) = window.bytes(offset, FRAME_HEADER_BYTES)? else {
             return Err(Broken::Bad("the file ends inside a frame header"));
         };
@@ -96,7 +98,9 @@ impl SegmentAt {
             && header.shard().is_some()
             && header.index().is_some();
         if !sound {
-            return Err(Broken::Bad("the numbers of the frame header contradict each other"));
+            return Err(Broken::Bad(
+                "the numbers of the frame header contradict each other",
+            ));
         }
         match kind {
             Kind::Batch | Kind::Blank | Kind::Seal | Kind::MachineVersion => Ok((header, kind)),
@@ -142,7 +146,9 @@ impl SegmentAt {
             let block = loop {
                 match window.bytes(at, count)? {
                     Some(block) => break block,
-                    None if count > FRAME_HEADER_BYTES => count = (count / 2).max(FRAME_HEADER_BYTES),
+                    None if count > FRAME_HEADER_BYTES => {
+                        count = (count / 2).max(FRAME_HEADER_BYTES)
+                    }
                     None => return Ok(highest),
                 }
             };

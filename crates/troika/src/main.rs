@@ -81,11 +81,17 @@ impl Serve {
             ("log.level", self.log_level.clone()),
         ];
         let ports = ports.into_iter().filter_map(|(key, port)| {
-            Some(Override { key, value: Value::Integer(port?.into()) })
+            Some(Override {
+                key,
+                value: Value::Integer(port?.into()),
+            })
         });
-        let texts = texts
-            .into_iter()
-            .filter_map(|(key, text)| Some(Override { key, value: Value::String(text?) }));
+        let texts = texts.into_iter().filter_map(|(key, text)| {
+            Some(Override {
+                key,
+                value: Value::String(text?),
+            })
+        });
         Ok(ports.chain(texts).collect())
     }
 }
@@ -127,7 +133,9 @@ fn serve(flags: &Serve) -> Result<(), String> {
 
 fn hash_password() -> Result<(), String> {
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|e| format!("cannot read the password: {e}"))?;
+    std::io::stdin()
+        .read_line(&mut line)
+        .map_err(|e| format!("cannot read the password: {e}"))?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         return Err("a blank password admits nobody".into());

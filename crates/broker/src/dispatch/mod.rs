@@ -245,6 +245,7 @@ impl Dispatch {
             state.offered_wanted = Position(next.0 + pump::OFFERED_STEP);
             let below = state.offered_wanted;
             self.wanted.facts.push(Fact::Offered { queue, below });
+            self.wanted.must_sync = true;
         }
         let credit = match options.credit {
             Credit::None => 0,

@@ -177,12 +177,10 @@ impl Step<'_> {
             queue.offered_wanted = Position(position.0 + OFFERED_STEP);
             let below = queue.offered_wanted;
             self.wanted.facts.push(Fact::Offered { queue: self.id, below });
-        }
-        if position >= offered {
+            // What is applied may be handed out, so the mark must be synced before it is.
             self.wanted.must_sync = true;
-            return false;
         }
-        true
+        position < offered
     }
 
     /// What an unfiltered consumer gets next.

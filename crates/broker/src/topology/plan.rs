@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::Topology;
 use super::bindings::Identity;
+use super::draft::{Draft, removal_of};
+use super::equivalence::{compare_addresses, redeclare_queue};
 use super::spec::*;
-use super::{Address, Queue, Topology};
 use crate::filter;
 use crate::id::{AddressId, BindingId, Durability, GroupId, QueueId, SessionId};
-use crate::refusal::{Field, Kind, Refusal};
+use crate::refusal::{Kind, Refusal};
 
 /// A change that is allowed.
 #[derive(Clone, PartialEq, Debug)]
@@ -51,7 +53,7 @@ pub enum Answer {
 }
 
 impl Plan {
-    fn nothing(answer: Answer) -> Plan {
+    pub(super) fn nothing(answer: Answer) -> Plan {
         Plan {
             facts: Vec::new(),
             answer,
@@ -440,82 +442,6 @@ impl Topology {
         }
         Ok(())
     }
-
-    /// The addresses that lose outgoing bindings by a removal and stay themselves.
-    fn bereaved(&self, removal: &TopologyFact) -> Vec<AddressId> {
-        let into = |target| {
-            self.bindings_to(target)
-                .iter()
-                .map(|binding| binding.spec.source)
-                .collect::<Vec<_>>()
-        };
-        let mut sources = match removal {
-            TopologyFact::QueueRemoved { id } => into(Target::Queue(*id)),
-            TopologyFact::AddressRemoved { id, .. } => into(Target::Address(*id)),
-            TopologyFact::Unbound { id, .. } => self
-                .binding(*id)
-                .map(|binding| binding.spec.source)
-                .into_iter()
-                .collect(),
-            TopologyFact::AddressSet { .. }
-            | TopologyFact::QueueSet { .. }
-            | TopologyFact::Bound { .. }
-            | TopologyFact::GroupSet { .. }
-            | TopologyFact::GroupRemoved { .. }
-            | TopologyFact::UserSet(_)
-            | TopologyFact::UserRemoved { .. } => Vec::new(),
-        };
-        sources.sort_unstable();
-        sources.dedup();
-        sources
-    }
-}
-
-/// Removals and what follows from them, tried out on a snapshot.
-struct Draft {
-    topology: Topology,
-    facts: Vec<TopologyFact>,
-}
-
-impl Draft {
-    fn new(topology: &Topology) -> Draft {
-        Draft {
-            topology: topology.clone(),
-            facts: Vec::new(),
-        }
-    }
-
-    /// Removes something, then the auto-delete addresses that have lost their last binding by it,
-    /// and so on.
-    fn remove(&mut self, removal: TopologyFact) {
-        let mut pending = vec![removal];
-        while let Some(fact) = pending.pop() {
-            let bereaved = self.topology.bereaved(&fact);
-            self.topology.apply(&fact);
-            self.facts.push(fact);
-            let lonely = bereaved
-                .into_iter()
-                .filter_map(|id| self.topology.address_by_id(id))
-                .filter(|address| address.spec.auto_delete && !address.spec.reserved)
-                .filter(|address| !address.is_bound())
-                .map(|address| removal_of(address));
-            pending.extend(lonely);
-        }
-    }
-
-    fn finish(self, answer: Answer) -> Plan {
-        Plan {
-            facts: self.facts,
-            answer,
-        }
-    }
-}
-
-fn removal_of(address: &Address) -> TopologyFact {
-    TopologyFact::AddressRemoved {
-        id: address.id,
-        durability: address.spec.durability,
-    }
 }
 
 /// What a session owns goes with it and is never logged.
@@ -561,103 +487,4 @@ fn refuse_default_edge(source: &str, target: &TargetName) -> Result<(), Refusal>
         TargetName::Address(name) => refuse_default(name),
         TargetName::Queue(_) => Ok(()),
     }
-}
-
-fn redeclare_queue(known: &Queue, asked: QueueSpec) -> Result<Plan, Refusal> {
-    let same = Plan::nothing(Answer::QueueDeclared {
-        id: known.id,
-        created: false,
-    });
-    // Who only uses a name does not ask whose it is: anyone may send to an exclusive queue.
-    if asked.implicit {
-        return Ok(same);
-    }
-    let name = || Box::from(&*asked.name);
-    if known.spec.owner != asked.owner {
-        return Err(Refusal::Locked { name: name() });
-    }
-    if known.spec.implicit {
-        let spec = QueueSpec {
-            durability: known.id.durability(),
-            ..asked
-        };
-        return Ok(Plan {
-            facts: vec![TopologyFact::QueueSet { id: known.id, spec }],
-            ..same
-        });
-    }
-    let differs = |field, received: bool, current: bool| Refusal::Inequivalent {
-        kind: Kind::Queue,
-        name: name(),
-        field,
-        received: received.to_string().into(),
-        current: current.to_string().into(),
-    };
-    let durable = |spec: &QueueSpec| spec.durability == Durability::Durable;
-    if durable(&asked) != durable(&known.spec) {
-        return Err(differs(
-            Field::Durable,
-            durable(&asked),
-            durable(&known.spec),
-        ));
-    }
-    if asked.auto_delete != known.spec.auto_delete {
-        return Err(differs(
-            Field::AutoDelete,
-            asked.auto_delete,
-            known.spec.auto_delete,
-        ));
-    }
-    if asked.options != known.spec.options || asked.arguments != known.spec.arguments {
-        return Err(Refusal::ArgumentsDiffer {
-            kind: Kind::Queue,
-            name: name(),
-        });
-    }
-    Ok(same)
-}
-
-fn compare_addresses(known: &Address, asked: &AddressSpec) -> Result<(), Refusal> {
-    let name = || Box::from(&*asked.name);
-    let has = &*known.spec;
-    if (has.router == Router::Partitioned) != (asked.router == Router::Partitioned) {
-        return Err(Refusal::AddressTaken { name: name() });
-    }
-    if has.owner != asked.owner {
-        return Err(Refusal::Locked { name: name() });
-    }
-    let differs = |field, received: &str, current: &str| Refusal::Inequivalent {
-        kind: Kind::Address,
-        name: name(),
-        field,
-        received: received.into(),
-        current: current.into(),
-    };
-    if has.router != asked.router {
-        return Err(differs(
-            Field::Router,
-            asked.router.name(),
-            has.router.name(),
-        ));
-    }
-    let flag = |value: bool| if value { "true" } else { "false" };
-    let durable = |spec: &AddressSpec| spec.durability == Durability::Durable;
-    for (field, received, current) in [
-        (Field::Durable, durable(asked), durable(has)),
-        (Field::AutoDelete, asked.auto_delete, has.auto_delete),
-        (Field::Internal, asked.internal, has.internal),
-    ] {
-        if received != current {
-            return Err(differs(field, flag(received), flag(current)));
-        }
-    }
-    if has.alternate != asked.alternate {
-        let (received, current) = (asked.alternate.as_deref(), has.alternate.as_deref());
-        return Err(differs(
-            Field::Alternate,
-            received.unwrap_or("none"),
-            current.unwrap_or("none"),
-        ));
-    }
-    Ok(())
 }

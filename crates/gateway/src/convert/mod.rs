@@ -1,6 +1,12 @@
 //! One message across languages. What a language says is read into a [`Portable`] and written
 //! from it: one module per direction, so that each table stands in one place. The tables are
 //! documented in `docs/interop.md`; conversion is total, it never fails at delivery.
+//!
+//! Each `from_<wire>` module offers `pub fn portable<'a>(record: &Record<'a>) -> Portable<'a>`;
+//! each `to_<wire>` module writes one for delivery.
+
+pub mod from_remoting;
+pub mod to_remoting;
 
 use std::borrow::Cow;
 

@@ -2,6 +2,7 @@
 
 mod codec;
 mod model;
+mod routing;
 mod rules;
 mod scale;
 

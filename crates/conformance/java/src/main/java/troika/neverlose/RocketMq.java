@@ -94,6 +94,8 @@ public final class RocketMq {
 
   static void drain(Scenario s, String topic, Record record) throws Exception {
     DefaultMQPullConsumer c = reader(s, "CG_neverlose_drain");
+    // Written at the end only: the account needs one whole reading, not a broken one and another.
+    List<String> lines = new ArrayList<>();
     try {
       for (MessageQueue q : new TreeSet<>(c.fetchSubscribeMessageQueues(topic))) {
         long next = 0;
@@ -103,10 +105,11 @@ public final class RocketMq {
           if (r.getPullStatus() != PullStatus.FOUND) {
             throw new IllegalStateException(q + " answers " + r.getPullStatus() + " at " + next + " of " + end);
           }
-          for (MessageExt m : r.getMsgFoundList()) record.write(delivery(m));
+          for (MessageExt m : r.getMsgFoundList()) lines.add(delivery(m));
           next = r.getNextBeginOffset();
         }
       }
+      record.write(String.join("\n", lines));
     } finally {
       c.shutdown();
     }

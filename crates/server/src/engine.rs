@@ -1,0 +1,348 @@
+//! The broker and the store, and the way between them: frames to the log, completions to the
+//! node, records and pages back. What the broker decides is performed here and nowhere else.
+//!
+//! Caveats: while the disk is full, new messages still go to the log, into the room that is kept
+//! for settlements, until the broker can be told to refuse them; when that room is used up, too,
+//! the process stops. A message that the log does not hold any more when it is read back is
+//! passed over: it was settled in the meantime.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use broker::event::{Effects, Event, Frame, Load, PageSlot, Records};
+use broker::id::{Index, MessageRef, Millis, ShardId};
+use broker::node::{Checkpoint, Node};
+use broker::pass::{Pass, record_ranges};
+use broker::properties::Properties;
+use broker::record::Record;
+use broker::topology::Topology;
+use store::{
+    Class, Completion, Durability, FileDisk, FrameBuilder, LoadError, MessageId, NodeId, Options,
+    Recovered, Shard, ShardMark, Store, Term,
+};
+
+use crate::clock::Clock;
+use crate::fault::Fault;
+use crate::founding::founding;
+use crate::volatile::VolatileBodies;
+
+/// The one log shard of a node that is no cluster.
+const SHARD: Shard = Shard::new(ShardId::LOG.0);
+/// There is no election without a cluster.
+const TERM: Term = Term(0);
+
+pub(crate) struct Engine {
+    node: Node,
+    bodies: Bodies,
+    effects: Effects,
+    next_tag: u64,
+    /// Used again for every head.
+    meta: Vec<u8>,
+}
+
+/// The records that can be read now.
+pub(crate) struct Bodies {
+    store: Store,
+    volatile: VolatileBodies,
+    /// Just read back: kept until the node had one step to use them, whatever the caches' budgets.
+    loaded: HashMap<MessageRef, Arc<[u8]>>,
+}
+
+impl Records for Bodies {
+    fn record(&self, message: MessageRef) -> Option<&[u8]> {
+        if message.shard() == ShardId::VOLATILE {
+            return self.volatile.record(message);
+        }
+        let id = MessageId::from_number(message.as_u64())?;
+        self.store
+            .record(id)
+            .or_else(|| self.loaded.get(&message).map(|record| &**record))
+    }
+
+    fn with_properties(&self, _record: &Record<'_>, look: &mut dyn FnMut(&dyn Properties)) {
+        look(&());
+    }
+}
+
+impl Engine {
+    /// Recovers what the data directory holds. `ring` is called by the store's threads when
+    /// [`Engine::complete`] has something to do.
+    pub fn open(
+        data_dir: &Path,
+        ring: Arc<dyn Fn() + Send + Sync>,
+        clock: &mut Clock,
+    ) -> Result<Engine, Fault> {
+        let mut newborn = [0; 16];
+        getrandom::fill(&mut newborn)?;
+        let options = Options::new(NodeId(u128::from_le_bytes(newborn)), ring);
+        let (mut store, recovered) = Store::open(Arc::new(FileDisk::new(data_dir)), options)?;
+        let Recovered {
+            node: identity,
+            checkpoint,
+            frames,
+            notes,
+        } = recovered;
+        for note in notes {
+            tracing::warn!("{note}");
+        }
+        let mut node = match checkpoint {
+            Some(checkpoint) => {
+                Node::restore(founding(), &checkpoint.state).map_err(Fault::Restore)?
+            }
+            None => Node::new(founding()),
+        };
+        let mut replayed = 0u64;
+        for frame in frames {
+            let frame = frame?;
+            let index = Index(frame.index().number());
+            let mut metas = frame.heads().map(|head| (head.record_bytes, head.meta));
+            node.replay(index, Millis(frame.time().0), &mut metas, frame.facts())
+                .map_err(|reason| Fault::Replay {
+                    index: index.0,
+                    reason,
+                })?;
+            store.remember(frame);
+            replayed += 1;
+        }
+        *clock = Clock::not_before(Millis(store.last_time(SHARD).0));
+        node.recovered(clock.now());
+        tracing::info!(%identity, replayed, data_dir = %data_dir.display(), "log recovered");
+        let bodies = Bodies {
+            store,
+            volatile: VolatileBodies::default(),
+            loaded: HashMap::new(),
+        };
+        Ok(Engine {
+            node,
+            bodies,
+            effects: Effects::default(),
+            next_tag: 0,
+            meta: Vec::new(),
+        })
+    }
+
+    pub fn topology(&self) -> &Topology {
+        self.node.topology()
+    }
+
+    pub fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    pub fn has_work(&self) -> bool {
+        self.node.has_work()
+    }
+
+    pub fn deadline(&self) -> Option<Millis> {
+        self.node.deadline()
+    }
+
+    /// Hands a pass to the node and does with the outcome everything but telling the doors:
+    /// their events are to be taken next. Returns how many messages were stored.
+    pub fn step(&mut self, pass: Pass, now: Millis) -> Result<usize, Fault> {
+        self.node.handle(pass, now, &mut self.effects);
+        let mut messages = 0;
+        for frame in std::mem::take(&mut self.effects.frames) {
+            messages += frame.heads.len();
+            self.append(frame)?;
+        }
+        self.node.advance(now, &self.bodies, &mut self.effects);
+        assert!(
+            self.effects.frames.is_empty(),
+            "frames come out of handling a pass"
+        );
+        for load in std::mem::take(&mut self.effects.loads) {
+            self.load(load);
+        }
+        Ok(messages)
+    }
+
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.effects.events)
+    }
+
+    /// The emptied list of events, to be filled again, and the end of what was told: records
+    /// that nobody holds any more can go.
+    pub fn told(&mut self, emptied: Vec<Event>) {
+        debug_assert!(emptied.is_empty() && self.effects.events.is_empty());
+        self.effects.events = emptied;
+        for message in self.effects.released.drain(..) {
+            self.bodies.volatile.release(message);
+        }
+        self.bodies.loaded.clear();
+    }
+
+    fn append(&mut self, frame: Frame) -> Result<(), Fault> {
+        if frame.shard == ShardId::VOLATILE {
+            self.bodies.volatile.insert(frame);
+            return Ok(());
+        }
+        let (index, bytes) = (frame.index.0, frame.records.len());
+        let too_large = |_| Fault::FrameTooLarge { index, bytes };
+        let mut builder = FrameBuilder::new();
+        for (head, range) in frame.heads.iter().zip(record_ranges(&frame.heads)) {
+            let slot = builder
+                .push_record(&[&frame.records[range]])
+                .map_err(too_large)?;
+            self.meta.clear();
+            head.encode_meta(&mut self.meta);
+            builder.set_meta(slot, &self.meta).map_err(too_large)?;
+        }
+        if !frame.facts.is_empty() {
+            builder.push_facts(&frame.facts).map_err(too_large)?;
+        }
+        let time = store::Millis(frame.time.0);
+        let finished = builder.finish(store::Index::new(index), SHARD, TERM, time);
+        let durability = if frame.must_sync {
+            Durability::Awaited
+        } else {
+            Durability::Lazy
+        };
+        // The node has counted on the frame: see the caveat about a full disk.
+        let class = if frame.essential || self.bodies.store.disk_full() {
+            Class::Essential
+        } else {
+            Class::Ordinary
+        };
+        self.bodies
+            .store
+            .append(finished, durability, class)
+            .map_err(Fault::Append)
+    }
+
+    fn load(&mut self, load: Load) {
+        self.next_tag += 1;
+        match load {
+            Load::Records(messages) => {
+                let id = |message: MessageRef| MessageId::from_number(message.as_u64());
+                let mut ids: Vec<MessageId> = messages.into_iter().filter_map(id).collect();
+                // Ascending ones share reads.
+                ids.sort_unstable();
+                ids.dedup();
+                self.bodies.store.load(ids, self.next_tag);
+            }
+            Load::Page(slot) => {
+                self.bodies.store.load_page(to_store(slot), self.next_tag);
+            }
+        }
+    }
+
+    /// Takes what the store has finished; `true` if the node has to be advanced.
+    pub fn complete(&mut self) -> Result<bool, Fault> {
+        let mut stirred = false;
+        for completion in self.bodies.store.poll() {
+            match completion {
+                Completion::Synced { shard, index } => {
+                    if shard == SHARD {
+                        self.node.synced(Index(index.number()));
+                        stirred = true;
+                    }
+                }
+                Completion::Loaded { tag: _, records } => {
+                    stirred = true;
+                    for (id, record) in records {
+                        self.loaded(id, record)?;
+                    }
+                }
+                Completion::PageLoaded { tag: _, slot, page } => {
+                    stirred = true;
+                    let page = page.map_err(|reason| Fault::Load { reason })?;
+                    let slot = from_store(slot);
+                    self.node
+                        .page_loaded(slot, &page)
+                        .map_err(|reason| Fault::Page {
+                            slot: slot.0,
+                            reason,
+                        })?;
+                }
+                Completion::Checkpointed => tracing::debug!("checkpoint written"),
+                Completion::CheckpointFailed(error) => {
+                    tracing::warn!(%error, "a checkpoint could not be written");
+                }
+                Completion::DiskFull => tracing::error!("the disk is full"),
+                Completion::DiskFreed => tracing::warn!("the disk has room again"),
+                Completion::Fault(error) => return Err(error.into()),
+            }
+        }
+        Ok(stirred)
+    }
+
+    fn loaded(&mut self, id: MessageId, record: Result<Arc<[u8]>, LoadError>) -> Result<(), Fault> {
+        match record {
+            Ok(record) => {
+                let message = MessageRef::from_u64(id.number());
+                let message = message.expect("the store names messages as the broker does");
+                self.bodies.loaded.insert(message, record);
+                Ok(())
+            }
+            Err(reason @ LoadError::Gone(_)) => {
+                tracing::warn!(%reason, "nothing to read back");
+                Ok(())
+            }
+            Err(reason @ LoadError::Failed(_)) => Err(Fault::Load { reason }),
+        }
+    }
+
+    pub fn checkpoint_if_due(&mut self, now: Millis) {
+        if self.bodies.store.needs_checkpoint(store::Millis(now.0)) {
+            self.checkpoint(now);
+        }
+    }
+
+    fn checkpoint(&mut self, now: Millis) {
+        let store = &mut self.bodies.store;
+        let Checkpoint {
+            state,
+            at,
+            pages,
+            freed,
+            low_water,
+        } = self
+            .node
+            .checkpoint(&mut |page| from_store(store.write_page(&page)));
+        for slot in freed {
+            store.free_page(to_store(slot));
+        }
+        let applied = store::Index::new(at.0);
+        let low_water = store::Index::new(low_water.0).min(applied.next());
+        tracing::debug!(
+            applied = at.0,
+            state_bytes = state.len(),
+            pages = pages.len(),
+            "checkpoint"
+        );
+        let mark = ShardMark {
+            shard: SHARD,
+            applied,
+            low_water,
+        };
+        store.checkpoint(
+            state,
+            &[mark],
+            pages.into_iter().map(to_store),
+            store::Millis(now.0),
+        );
+    }
+
+    /// Whether [`Engine::close`] need not wait for a checkpoint that is being written.
+    pub fn can_close(&self) -> bool {
+        self.bodies.store.can_checkpoint()
+    }
+
+    /// Writes a last checkpoint, and everything that waits.
+    pub fn close(mut self, now: Millis) -> Result<(), Fault> {
+        if self.can_close() {
+            self.checkpoint(now);
+        }
+        Ok(self.bodies.store.close()?)
+    }
+}
+
+fn to_store(slot: PageSlot) -> store::PageSlot {
+    store::PageSlot(u32::try_from(slot.0).expect("page slots come from the store"))
+}
+
+fn from_store(slot: store::PageSlot) -> PageSlot {
+    PageSlot(u64::from(slot.0))
+}

@@ -1,0 +1,278 @@
+//! A door for tests: one command per line, so that the reactor is driven through real sockets
+//! before, and apart from, any real wire.
+//!
+//! ```text
+//! PUB q text     store text in q, created durable, or volatile if q begins with v → STORED
+//! SUB q          deliver q as fast as it goes, settled at once → OK, MSG text …
+//! HOLD q         deliver q and keep it unsettled → OK, MSG text …
+//! FILL n         → n times x
+//! PING           → PONG
+//! SLOW           wait for a barrier before the next command → OK
+//! CLOSE how      now, sent, grace, each after writing BYE
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use broker::event::{Delivery, Event};
+use broker::id::{Durability, Millis, QueueId, SessionId, Token};
+use broker::pass::{Command, ConsumerOptions, Credit, Destination, Mode, Publish, Sharing};
+use broker::record::{Envelope, Language, Record};
+use broker::topology::{Change, QueueOptions, QueueSpec, TopologyFact};
+use gateway::door::{Closing, Context, Door, Peer};
+
+/// What the tests see of a door from outside.
+#[derive(Clone, Default)]
+pub struct Gauge {
+    pub unsent_max: Arc<AtomicUsize>,
+    pub opened: Arc<AtomicUsize>,
+    pub closed: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+pub struct LineDoor {
+    sessions: HashMap<SessionId, Line>,
+    gauge: Gauge,
+}
+
+#[derive(Default)]
+struct Line {
+    next_token: u64,
+    /// The next command is not looked at before this is answered.
+    waits_for: Option<(Token, Answer)>,
+    discards: bool,
+}
+
+/// What to say when the answer comes.
+enum Answer {
+    Ok,
+    /// Nothing: the command is tried again.
+    Again,
+}
+
+impl LineDoor {
+    pub fn new(gauge: Gauge) -> LineDoor {
+        LineDoor {
+            gauge,
+            ..LineDoor::default()
+        }
+    }
+
+    /// `false` if the command has to be tried again after an answer.
+    fn command(&mut self, session: SessionId, line: &str, cx: &mut Context<'_>) -> bool {
+        let state = self.sessions.get_mut(&session).expect("opened");
+        state.next_token += 1;
+        let token = Token(state.next_token);
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match verb {
+            "PING" => say(session, "PONG", cx),
+            "FILL" => {
+                let count: usize = rest.parse().unwrap();
+                let out = cx.links.out(session);
+                out.resize(out.len() + count, b'x');
+                out.push(b'\n');
+            }
+            "SLOW" => {
+                cx.pass.push(session, Command::Barrier { token });
+                state.waits_for = Some((token, Answer::Ok));
+            }
+            "CLOSE" => {
+                say(session, "BYE", cx);
+                let closing = match rest {
+                    "now" => Closing::Now,
+                    "sent" => Closing::Sent,
+                    "grace" => Closing::Grace { limit_ms: 60_000 },
+                    _ => Closing::Grace {
+                        limit_ms: rest.parse().unwrap(),
+                    },
+                };
+                cx.links.close(session, closing);
+                state.discards = true;
+            }
+            "PUB" | "SUB" | "HOLD" => {
+                let (queue, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                let Some(id) = cx.topology.queue(queue).map(|queue| queue.id) else {
+                    let change = Change::DeclareQueue(spec(queue));
+                    cx.pass.push(session, Command::Change { token, change });
+                    state.waits_for = Some((token, Answer::Again));
+                    return false;
+                };
+                match verb {
+                    "PUB" => publish(session, token, id, queue, text, cx),
+                    "SUB" => {
+                        attach(session, token, id, Mode::Settled, cx);
+                        state.waits_for = Some((token, Answer::Ok));
+                    }
+                    _ => {
+                        attach(session, token, id, Mode::Lease, cx);
+                        state.waits_for = Some((token, Answer::Ok));
+                    }
+                }
+            }
+            _ => say(session, "WHAT", cx),
+        }
+        true
+    }
+
+    fn deliver(&mut self, delivery: Delivery, cx: &mut Context<'_>) {
+        let record = cx
+            .records
+            .record(delivery.message)
+            .expect("a delivery's record is there");
+        let record = Record::decode(record).unwrap();
+        let out = cx.links.out(delivery.session);
+        out.extend_from_slice(b"MSG ");
+        out.extend_from_slice(record.body());
+        if delivery.redelivered {
+            out.extend_from_slice(b" again");
+        }
+        out.push(b'\n');
+        let unsent = cx.links.unsent(delivery.session);
+        self.gauge.unsent_max.fetch_max(unsent, Ordering::Relaxed);
+    }
+}
+
+fn say(session: SessionId, word: &str, cx: &mut Context<'_>) {
+    let out = cx.links.out(session);
+    out.extend_from_slice(word.as_bytes());
+    out.push(b'\n');
+}
+
+fn spec(name: &str) -> QueueSpec {
+    let volatile = name.starts_with('v');
+    QueueSpec {
+        name: name.into(),
+        durability: if volatile {
+            Durability::Volatile
+        } else {
+            Durability::Durable
+        },
+        auto_delete: false,
+        owner: None,
+        implicit: false,
+        options: QueueOptions::default(),
+        arguments: Arc::default(),
+    }
+}
+
+fn publish(
+    session: SessionId,
+    token: Token,
+    queue: QueueId,
+    name: &str,
+    text: &str,
+    cx: &mut Context<'_>,
+) {
+    let mut envelope = Envelope::new(Language(9), "", name, cx.now);
+    envelope.persistent = true;
+    envelope.body = 0..text.len() as u32;
+    let publish = Publish {
+        token: Some(token),
+        envelope: &envelope,
+        destinations: &[Destination::Queue(queue)],
+        tag_hash: 0,
+        producer: None,
+    };
+    cx.pass.publish(session, publish, &[text.as_bytes()]);
+}
+
+fn attach(session: SessionId, token: Token, queue: QueueId, mode: Mode, cx: &mut Context<'_>) {
+    let consumer = cx.new_consumer();
+    let options = ConsumerOptions {
+        mode,
+        sharing: Sharing::Shared,
+        priority: 0,
+        filter: None,
+        credit: Credit::Unlimited,
+    };
+    cx.pass.push(
+        session,
+        Command::Attach {
+            token,
+            consumer,
+            queue,
+            options,
+        },
+    );
+}
+
+impl Door for LineDoor {
+    fn opened(&mut self, session: SessionId, peer: Peer, _cx: &mut Context<'_>) {
+        assert!(peer.is_loopback() && peer.local.port() != 0);
+        assert!(self.sessions.insert(session, Line::default()).is_none());
+        self.gauge.opened.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn received(&mut self, session: SessionId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        let mut consumed = 0;
+        loop {
+            let state = &self.sessions[&session];
+            if state.discards {
+                return bytes.len();
+            }
+            if state.waits_for.is_some() {
+                return consumed;
+            }
+            let rest = &bytes[consumed..];
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                return consumed;
+            };
+            let line = str::from_utf8(&rest[..end]).unwrap();
+            if !self.command(session, line, cx) {
+                return consumed;
+            }
+            consumed += end + 1;
+        }
+    }
+
+    fn event(&mut self, event: Event, cx: &mut Context<'_>) {
+        match event {
+            Event::Done {
+                session,
+                token,
+                result,
+            } => {
+                let Some(state) = self.sessions.get_mut(&session) else {
+                    return;
+                };
+                let (waits_for, answer) = state.waits_for.take().expect("one at a time");
+                assert_eq!(waits_for, token);
+                result.expect("nothing is refused");
+                match answer {
+                    Answer::Ok => say(session, "OK", cx),
+                    Answer::Again => {}
+                }
+                cx.links.resume(session);
+            }
+            Event::Stored { session, .. } => say(session, "STORED", cx),
+            Event::Deliver(delivery) => self.deliver(delivery, cx),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    fn changed(&mut self, _fact: &TopologyFact, _cx: &mut Context<'_>) {}
+
+    fn closed(&mut self, session: SessionId, cx: &mut Context<'_>) {
+        assert!(
+            self.sessions.remove(&session).is_some(),
+            "closed is heard once"
+        );
+        cx.pass.push(session, Command::End);
+        self.gauge.closed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn tick(&mut self, _cx: &mut Context<'_>) {}
+
+    fn deadline(&self) -> Option<Millis> {
+        None
+    }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) {}
+
+    fn stopping(&mut self, cx: &mut Context<'_>) {
+        for session in self.sessions.keys() {
+            say(*session, "STOPPING", cx);
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! The reactor, the broker and the log together, through real sockets and real files.
+
+mod line;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use gateway::door::Door;
+use server::{Config, DataDir, Fault, Secret, Server, Stopper, User};
+
+use line::{Gauge, LineDoor};
+
+/// Nothing in here takes long; whatever does is a failure.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn doors(gauge: &Gauge) -> [Box<dyn Door>; 3] {
+    [0; 3].map(|_| Box::new(LineDoor::new(gauge.clone())) as Box<dyn Door>)
+}
+
+fn config(data_dir: &Path) -> Config {
+    let mut config = Config {
+        data_dir: DataDir(data_dir.into()),
+        ..Config::default()
+    };
+    let listeners = &mut config.listeners;
+    for port in [
+        &mut listeners.amqp,
+        &mut listeners.openwire,
+        &mut listeners.nameserver,
+        &mut listeners.remoting,
+        &mut listeners.remoting_vip,
+    ] {
+        *port = 0;
+    }
+    config
+}
+
+/// A server on a thread of this process.
+struct Running {
+    address: SocketAddr,
+    all: Vec<SocketAddr>,
+    gauge: Gauge,
+    stopper: Stopper,
+    thread: JoinHandle<Result<(), Fault>>,
+}
+
+impl Running {
+    fn start(config: Config) -> Running {
+        let gauge = Gauge::default();
+        let (tell, told) = mpsc::channel();
+        let its_gauge = gauge.clone();
+        let thread = std::thread::spawn(move || {
+            let server = Server::open(&config, doors(&its_gauge))?;
+            let addresses = server
+                .addresses()
+                .map(|(_, address)| address)
+                .collect::<Vec<_>>();
+            tell.send((addresses, server.stopper())).unwrap();
+            server.run()
+        });
+        let (all, stopper) = told.recv_timeout(DEADLINE).expect("it starts");
+        Running {
+            address: all[0],
+            all,
+            gauge,
+            stopper,
+            thread,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    fn stop(self) {
+        self.stopper.stop();
+        self.thread.join().unwrap().unwrap();
+    }
+}
+
+struct Client {
+    lines: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn connect(address: SocketAddr) -> Client {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(DEADLINE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Client {
+            lines: BufReader::new(socket),
+        }
+    }
+
+    fn send(&mut self, line: &str) {
+        let mut bytes = line.as_bytes().to_vec();
+        bytes.push(b'\n');
+        self.lines.get_mut().write_all(&bytes).unwrap();
+    }
+
+    /// The next line, without its end; empty when the server has closed.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        self.send(line);
+        self.line()
+    }
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let limit = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < limit, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_stored_is_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    for (queue, address) in [("jobs", server.all[0]), ("vjobs", server.all[1])] {
+        let mut publisher = Client::connect(address);
+        let mut consumer = Client::connect(address);
+        assert_eq!(publisher.ask(&format!("PUB {queue} before")), "STORED");
+        assert_eq!(consumer.ask(&format!("SUB {queue}")), "OK");
+        assert_eq!(consumer.line(), "MSG before");
+        assert_eq!(publisher.ask(&format!("PUB {queue} after")), "STORED");
+        assert_eq!(consumer.line(), "MSG after");
+    }
+    // Across two doors.
+    let mut far = Client::connect(server.all[3]);
+    assert_eq!(far.ask("PUB jobs far"), "STORED");
+    server.stop();
+}
+
+#[test]
+fn commands_behind_a_barrier_wait_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    let mut client = server.connect();
+    client.send("SLOW\nPING\nSLOW\nPUB jobs x\nSLOW\nPING");
+    let answers: Vec<_> = (0..6).map(|_| client.line()).collect();
+    assert_eq!(answers, ["OK", "PONG", "OK", "STORED", "OK", "PONG"]);
+    server.stop();
+}
+
+#[test]
+fn many_messages_keep_their_order_and_are_read_back_from_the_log() {
+    const COUNT: usize = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    for queue in ["jobs", "vjobs"] {
+        let mut publisher = server.connect();
+        // Twenty megabytes: more than is kept in memory.
+        let padding = "p".repeat(1000);
+        let writer = std::thread::spawn({
+            let mut socket = publisher.lines.get_ref().try_clone().unwrap();
+            move || {
+                for number in 0..COUNT {
+                    let line = format!("PUB {queue} {number} {padding}\n");
+                    socket.write_all(line.as_bytes()).unwrap();
+                }
+            }
+        });
+        for _ in 0..COUNT {
+            assert_eq!(publisher.line(), "STORED");
+        }
+        writer.join().unwrap();
+        let mut consumer = server.connect();
+        assert_eq!(consumer.ask(&format!("SUB {queue}")), "OK");
+        for number in 0..COUNT {
+            let line = consumer.line();
+            assert_eq!(
+                line.split(' ').nth(1),
+                Some(number.to_string().as_str()),
+                "{queue}"
+            );
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn a_command_of_many_reads_arrives_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    let mut client = server.connect();
+    let text = "0123456789".repeat(300_000);
+    assert_eq!(client.ask(&format!("PUB jobs {text}")), "STORED");
+    assert_eq!(client.ask("PING"), "PONG");
+    assert_eq!(client.ask("SUB jobs"), "OK");
+    assert!(client.line() == format!("MSG {text}"));
+    server.stop();
+}
+
+#[test]
+fn a_consumer_that_does_not_read_is_held_back() {
+    const COUNT: usize = 40_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.outbox_bytes = 64 << 10;
+    let server = Running::start(config);
+    let mut consumer = server.connect();
+    assert_eq!(consumer.ask("SUB jobs"), "OK");
+    let mut publisher = server.connect();
+    let padding = "p".repeat(1000);
+    let mut batch = String::new();
+    for number in 0..COUNT {
+        batch += &format!("PUB jobs {number} {padding}\n");
+        if number % 1000 == 999 {
+            publisher
+                .lines
+                .get_mut()
+                .write_all(batch.as_bytes())
+                .unwrap();
+            batch.clear();
+            for _ in 0..1000 {
+                assert_eq!(publisher.line(), "STORED");
+            }
+        }
+    }
+    // Forty megabytes were published; the sockets hold some, and one step may overshoot.
+    let unsent_max = server.gauge.unsent_max.load(Ordering::Relaxed);
+    assert!(unsent_max < 8 << 20, "{unsent_max} bytes waited");
+    for number in 0..COUNT {
+        let line = consumer.line();
+        assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
+    }
+    server.stop();
+}
+
+#[test]
+fn answers_that_nobody_reads_stop_the_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.outbox_bytes = 64 << 10;
+    let server = Running::start(config);
+    let mut greedy = server.connect();
+    // A gigabyte of answers, if they were all made.
+    let socket = greedy.lines.get_mut();
+    socket
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let mut sent = 0usize;
+    while sent < 1 << 20 {
+        match socket.write(&b"FILL 99999\n"[..]) {
+            Ok(n) => sent += n,
+            Err(_) => break,
+        }
+    }
+    let mut other = server.connect();
+    assert_eq!(other.ask("PING"), "PONG");
+    // It reads at last and gets all of it.
+    let commands = sent / "FILL 99999\n".len();
+    let mut received = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while received < commands.min(500) * 100_000 {
+        received += greedy.lines.read(&mut buffer).unwrap();
+    }
+    server.stop();
+}
+
+#[test]
+fn a_session_that_ends_gives_back_what_it_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    for queue in ["jobs", "vjobs"] {
+        let mut holder = server.connect();
+        assert_eq!(holder.ask(&format!("PUB {queue} one")), "STORED");
+        assert_eq!(holder.ask(&format!("HOLD {queue}")), "OK");
+        assert_eq!(holder.line(), "MSG one");
+        drop(holder);
+        let mut next = server.connect();
+        assert_eq!(next.ask(&format!("SUB {queue}")), "OK");
+        assert_eq!(next.line(), "MSG one again");
+    }
+    server.stop();
+}
+
+#[test]
+fn connections_are_closed_as_the_door_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    let closed = |count: usize| {
+        wait_until("the door hears of it", || {
+            server.gauge.closed.load(Ordering::SeqCst) == count
+        });
+    };
+    let mut client = server.connect();
+    client.send("CLOSE now");
+    let mut rest = Vec::new();
+    // The peer may see a reset or an end, and nothing behind it.
+    let _ = client.lines.read_to_end(&mut rest);
+    assert!(b"BYE\n".starts_with(&rest));
+    closed(1);
+
+    let mut client = server.connect();
+    client.send("FILL 3000000\nCLOSE sent");
+    assert_eq!(client.line().len(), 3_000_000);
+    assert_eq!(
+        (client.line().as_str(), client.line().as_str()),
+        ("BYE", "")
+    );
+    closed(2);
+
+    let mut client = server.connect();
+    assert_eq!(client.ask("CLOSE grace"), "BYE");
+    // What is sent now is read and discarded, and the connection stays.
+    client
+        .lines
+        .get_mut()
+        .write_all(&vec![b'x'; 1 << 20])
+        .unwrap();
+    assert_eq!(server.gauge.closed.load(Ordering::SeqCst), 2);
+    drop(client);
+    closed(3);
+
+    let mut client = server.connect();
+    assert_eq!(client.ask("CLOSE 50"), "BYE");
+    assert_eq!(client.line(), "");
+    closed(4);
+    server.stop();
+}
+
+#[test]
+fn many_connections_and_one_too_many() {
+    const MANY: usize = 400;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.connections = MANY;
+    let server = Running::start(config);
+    let mut clients: Vec<_> = (0..MANY).map(|_| server.connect()).collect();
+    for round in 0..3 {
+        for client in &mut clients {
+            client.send(&format!("PUB jobs {round}"));
+        }
+        for client in &mut clients {
+            assert_eq!(client.line(), "STORED");
+        }
+    }
+    let mut refused = server.connect();
+    let mut rest = Vec::new();
+    let _ = refused.lines.read_to_end(&mut rest);
+    assert!(rest.is_empty());
+    clients.truncate(MANY / 2);
+    wait_until("their ends are heard", || {
+        server.gauge.closed.load(Ordering::SeqCst) == MANY / 2
+    });
+    assert_eq!(server.connect().ask("PING"), "PONG");
+    assert_eq!(clients[0].ask("PING"), "PONG");
+    server.stop();
+}
+
+#[test]
+fn an_orderly_stop_says_goodbye_and_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    let mut client = server.connect();
+    for number in 0..10 {
+        assert_eq!(client.ask(&format!("PUB jobs {number}")), "STORED");
+        assert_eq!(client.ask(&format!("PUB vjobs {number}")), "STORED");
+    }
+    let gauge = server.gauge.clone();
+    server.stop();
+    assert_eq!(
+        (client.line().as_str(), client.line().as_str()),
+        ("STOPPING", "")
+    );
+    let heard = [&gauge.opened, &gauge.closed].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(heard, [1, 1]);
+
+    for _ in 0..2 {
+        let server = Running::start(config(dir.path()));
+        let mut client = server.connect();
+        assert_eq!(client.ask("HOLD jobs"), "OK");
+        for number in 0..10 {
+            let line = client.line();
+            assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
+        }
+        assert_eq!(client.ask("PING"), "PONG");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_second_server_is_locked_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(config(dir.path()));
+    let refused = Server::open(&config(dir.path()), doors(&Gauge::default()));
+    assert!(matches!(
+        refused,
+        Err(Fault::Store(store::StoreError::Locked { .. }))
+    ));
+    server.stop();
+}
+
+#[test]
+fn an_open_listener_needs_a_user() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.listeners.bind = "0.0.0.0".parse().unwrap();
+    let refused = Server::open(&config, doors(&Gauge::default()))
+        .err()
+        .expect("refused");
+    assert!(refused.to_string().contains("[[users]]"), "{refused}");
+    config.users.push(User {
+        name: "ann".into(),
+        secret: Secret::Password("sesame".into()),
+        tags: Vec::new(),
+        loopback_only: false,
+    });
+    assert!(Server::open(&config, doors(&Gauge::default())).is_ok());
+}
+
+/// In a process of its own, made by [`Killed::start`]; on its own it does nothing.
+#[test]
+fn serve_in_a_process_of_its_own() {
+    let Ok(data_dir) = std::env::var("TROIKA_TEST_DATA_DIR") else {
+        return;
+    };
+    let mut server = Server::open(&config(Path::new(&data_dir)), doors(&Gauge::default())).unwrap();
+    server.take_signals().unwrap();
+    println!("{}", server.ready_line());
+    std::io::stdout().flush().unwrap();
+    server.run().unwrap();
+}
+
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(data_dir: &Path) -> Process {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "serve_in_a_process_of_its_own", "--nocapture"])
+            .env("TROIKA_TEST_DATA_DIR", data_dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("troika ready")?.1.to_owned()))
+            .expect("it says that it is ready");
+        let amqp = ready
+            .split(' ')
+            .find_map(|word| word.strip_prefix("amqp="))
+            .unwrap();
+        Process {
+            child,
+            address: amqp.parse().unwrap(),
+        }
+    }
+}
+
+#[test]
+fn what_was_confirmed_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut confirmed = 0;
+    for round in 0..4 {
+        let mut process = Process::start(dir.path());
+        let mut client = Client::connect(process.address);
+        if round > 0 {
+            // Another session sees what was confirmed, and leaves it there.
+            let mut holder = Client::connect(process.address);
+            assert_eq!(holder.ask("HOLD jobs"), "OK");
+            for number in 0..confirmed {
+                let line = holder.line();
+                assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
+            }
+        }
+        let kill_at = confirmed + 500 + round * 321;
+        for number in confirmed..kill_at + 50 {
+            client.send(&format!("PUB jobs {number}"));
+        }
+        while confirmed < kill_at {
+            assert_eq!(client.line(), "STORED");
+            confirmed += 1;
+        }
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+        // Those in flight may be there or not: the next round starts a queue's tail anew.
+        let process = Process::start(dir.path());
+        let mut client = Client::connect(process.address);
+        assert_eq!(client.ask("SUB jobs"), "OK");
+        for number in 0..confirmed {
+            let line = client.line();
+            assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
+        }
+        end(process);
+        confirmed = 0;
+        std::fs::remove_dir_all(dir.path()).unwrap();
+    }
+}
+
+/// SIGTERM, and an exit without an error.
+fn end(mut process: Process) {
+    let id = process.child.id().to_string();
+    assert!(Command::new("kill").arg(&id).status().unwrap().success());
+    assert!(process.child.wait().unwrap().success());
+}

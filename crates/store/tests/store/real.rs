@@ -1,0 +1,183 @@
+//! Threads and the real disk.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use store::{
+    Class, Completion, Durability, FileDisk, FrameBuilder, Index, MessageId, Millis, NodeId,
+    Options, PageSlot, Shard, ShardMark, Slot, Store, StoreError, Term,
+};
+
+const SHARD: Shard = Shard::new(3);
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("troika-store-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Directory(path)
+    }
+
+    fn disk(&self) -> Arc<FileDisk> {
+        Arc::new(FileDisk::new(&self.0))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Options whose waker rings a bell.
+fn options() -> (Options, Receiver<()>) {
+    let (bell, heard) = channel();
+    let bell = Mutex::new(bell);
+    let ring = move || {
+        let _ = bell.lock().unwrap().send(());
+    };
+    let mut options = Options::new(NodeId(9), Arc::new(ring));
+    options.segment_bytes = 1 << 20;
+    options.checkpoint_bytes = 1 << 20;
+    options.tail_bytes_max = 64 << 10;
+    (options, heard)
+}
+
+struct Owner {
+    store: Store,
+    heard: Receiver<()>,
+    seen: VecDeque<Completion>,
+}
+
+impl Owner {
+    fn wait<T>(&mut self, mut wanted: impl FnMut(&Completion) -> Option<T>) -> T {
+        loop {
+            while let Some(completion) = self.seen.pop_front() {
+                assert!(
+                    !matches!(completion, Completion::Fault(_)),
+                    "{completion:?}"
+                );
+                if let Some(found) = wanted(&completion) {
+                    return found;
+                }
+            }
+            self.heard
+                .recv_timeout(DEADLINE)
+                .expect("the store answers in time");
+            self.seen.extend(self.store.poll());
+        }
+    }
+
+    fn append(&mut self, durability: Durability) -> Index {
+        let index = self.store.last_index(SHARD).next();
+        let mut builder = FrameBuilder::new();
+        for n in 0..10u64 {
+            builder
+                .push_record(&[&index.number().to_le_bytes(), &[n as u8; 500]])
+                .unwrap();
+        }
+        let frame = builder.finish(index, SHARD, Term(0), Millis(index.number()));
+        self.store
+            .append(frame, durability, Class::Ordinary)
+            .unwrap();
+        index
+    }
+
+    fn wait_synced(&mut self, wanted: Index) {
+        self.wait(|completion| match completion {
+            Completion::Synced { index, .. } if *index >= wanted => Some(()),
+            _ => None,
+        });
+    }
+}
+
+fn open(directory: &Directory) -> (Owner, store::Recovered) {
+    let (options, heard) = options();
+    let (store, recovered) = Store::open(directory.disk(), options).unwrap();
+    (
+        Owner {
+            store,
+            heard,
+            seen: VecDeque::new(),
+        },
+        recovered,
+    )
+}
+
+#[test]
+fn threads_write_load_and_checkpoint_on_a_real_disk() {
+    let directory = Directory::new("life");
+    let (mut owner, recovered) = open(&directory);
+    assert!(recovered.checkpoint.is_none());
+    let locked = Store::open(directory.disk(), options().0);
+    assert!(matches!(locked, Err(StoreError::Locked { .. })));
+
+    for _ in 0..600 {
+        owner.append(Durability::Awaited);
+    }
+    owner.wait_synced(Index::new(600));
+    assert_eq!(owner.store.ready(SHARD), Index::new(600));
+    let lazy = owner.append(Durability::Lazy);
+    assert_eq!(owner.store.ready(SHARD), lazy);
+    owner.wait_synced(lazy);
+    assert!(owner.store.cached_bytes().0 <= 64 << 10);
+
+    let ids: Vec<_> = (1..=600)
+        .map(|n| MessageId::new(SHARD, Index::new(n), Slot::new(n as u16 % 10)))
+        .collect();
+    assert_eq!(owner.store.record(ids[0]), None);
+    owner.store.load(ids, 77);
+    let loaded = owner.wait(|completion| match completion {
+        Completion::Loaded { tag: 77, records } => Some(
+            records
+                .iter()
+                .filter(|(id, record)| {
+                    let record = record.as_ref().unwrap();
+                    record[..8] == id.index().number().to_le_bytes()
+                        && record[8..] == [id.slot().number() as u8; 500]
+                })
+                .count(),
+        ),
+        _ => None,
+    });
+    assert_eq!(loaded, 600);
+
+    let slot = owner.store.write_page(&[7; 8192]);
+    assert!(owner.store.needs_checkpoint(Millis(0)));
+    let mark = ShardMark {
+        shard: SHARD,
+        applied: lazy,
+        low_water: lazy.next(),
+    };
+    owner
+        .store
+        .checkpoint(b"state".to_vec(), &[mark], [slot], Millis(0));
+    assert!(!owner.store.needs_checkpoint(Millis(10_000)));
+    owner.wait(|completion| matches!(completion, Completion::Checkpointed).then_some(()));
+    owner.store.load_page(slot, 5);
+    let page = owner.wait(|completion| match completion {
+        Completion::PageLoaded { tag: 5, page, .. } => Some(page.as_ref().unwrap().len()),
+        _ => None,
+    });
+    assert_eq!(page, 8192);
+    let last = owner.append(Durability::Awaited);
+    owner.store.close().unwrap();
+
+    let (owner, recovered) = open(&directory);
+    let checkpoint = recovered.checkpoint.unwrap();
+    assert_eq!(checkpoint.state, b"state");
+    assert_eq!(checkpoint.applied, [(SHARD, lazy)]);
+    assert_eq!(checkpoint.pages, [PageSlot(0)]);
+    let frames: Vec<_> = recovered
+        .frames
+        .map(|frame| frame.unwrap().index())
+        .collect();
+    assert_eq!(frames, [last]);
+    assert_eq!(recovered.notes, [""; 0]);
+    drop(owner);
+}
