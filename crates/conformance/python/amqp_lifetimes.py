@@ -93,7 +93,8 @@ def reject_publish(s):
     connection = s.open()
     channel = connection.channel()
     channel.confirm_delivery()
-    q = channel.queue_declare("", exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}).method.queue
+    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    q = channel.queue_declare("", exclusive=True, arguments=arguments).method.queue
     channel.basic_publish("", q, b"first")
     try:
         channel.basic_publish("", q, b"second")

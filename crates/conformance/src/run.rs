@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -134,10 +135,17 @@ fn one(options: &Options, binary: &Path, dir: &Path, case: &Case) -> Result<Stri
     })
 }
 
-/// The suffix of names: a peer outlives one scenario, a Troika does not.
+/// The suffix of the names of one case: a peer outlives its scenarios, a Troika does not.
 fn names(options: &Options) -> String {
     match options.peer {
-        Some(_) => format!("-{:x}", std::process::id()),
+        Some(_) => {
+            static CASES: AtomicU32 = AtomicU32::new(0);
+            format!(
+                "-{:x}-{}",
+                std::process::id(),
+                CASES.fetch_add(1, Ordering::Relaxed)
+            )
+        }
         None => String::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -263,10 +263,4 @@ pub fn binary(given: Option<&Path>) -> Result<PathBuf, String> {
         .max()
         .map(|(_, path)| path)
         .ok_or_else(|| "no troika binary is built: cargo build --release -p troika".into())
-}
-
-/// Whether something listens there.
-pub fn listens(port: u16) -> bool {
-    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-    std::net::TcpStream::connect_timeout(&address.into(), Duration::from_secs(1)).is_ok()
 }

@@ -58,8 +58,8 @@ impl Chooser {
         Some(PartitionId { address, number })
     }
 
-    /// Appends every destination of a route. `explicit` is the partition that the sender chose of
-    /// the address it sent to.
+    /// Appends every destination of a route, partitions first. `explicit` is the partition that
+    /// the sender chose of the address it sent to.
     pub fn place(
         &mut self,
         route: &CachedRoute,
@@ -68,7 +68,6 @@ impl Chooser {
         order: Order<'_>,
         out: &mut Vec<Destination>,
     ) {
-        out.extend(route.queues.iter().map(|queue| Destination::Queue(*queue)));
         for id in route.partitioned.iter().copied() {
             if let Some(chosen) = explicit
                 && chosen.address == id
@@ -82,6 +81,7 @@ impl Chooser {
                 .and_then(|partitions| self.choose(id, partitions, order));
             out.extend(chosen.map(Destination::Partition));
         }
+        out.extend(route.queues.iter().map(|queue| Destination::Queue(*queue)));
     }
 }
 

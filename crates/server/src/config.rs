@@ -93,6 +93,8 @@ pub struct Limits {
     /// Reading from a connection stops while its door leaves as much unread. Not below the
     /// largest frame of any wire, 100 MB on OpenWire: a frame is offered whole.
     pub unread_bytes: usize,
+    /// Nobody is read from while more than this waits for the disk.
+    pub unsynced_bytes: usize,
 }
 
 impl Default for Limits {
@@ -101,6 +103,7 @@ impl Default for Limits {
             connections: 10_000,
             outbox_bytes: 1 << 20,
             unread_bytes: 101 << 20,
+            unsynced_bytes: 64 << 20,
         }
     }
 }
@@ -244,7 +247,7 @@ pub struct Override {
 }
 
 /// All keys, dotted, save those of `users`.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "data_dir",
     "listeners.bind",
     "listeners.amqp",
@@ -258,6 +261,7 @@ const KEYS: [&str; 14] = [
     "limits.connections",
     "limits.outbox_bytes",
     "limits.unread_bytes",
+    "limits.unsynced_bytes",
     "log.level",
 ];
 const USER_KEYS: [&str; 5] = ["name", "password", "password_hash", "tags", "loopback_only"];

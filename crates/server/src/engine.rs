@@ -6,7 +6,7 @@
 //! the process stops. A message that the log does not hold any more when it is read back is
 //! passed over: it was settled in the meantime.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +37,9 @@ pub(crate) struct Engine {
     bodies: Bodies,
     effects: Effects,
     next_tag: u64,
+    /// Frames that are not known synced, and their bytes.
+    unsynced: VecDeque<(Index, usize)>,
+    unsynced_bytes: usize,
     /// Used again for every head.
     meta: Vec<u8>,
 }
@@ -118,6 +121,8 @@ impl Engine {
             bodies,
             effects: Effects::default(),
             next_tag: 0,
+            unsynced: VecDeque::new(),
+            unsynced_bytes: 0,
             meta: Vec::new(),
         })
     }
@@ -199,6 +204,9 @@ impl Engine {
         } else {
             Durability::Lazy
         };
+        let bytes = finished.memory_bytes();
+        self.unsynced.push_back((frame.index, bytes));
+        self.unsynced_bytes += bytes;
         // The node has counted on the frame: see the caveat about a full disk.
         let class = if frame.essential || self.bodies.store.disk_full() {
             Class::Essential
@@ -235,7 +243,7 @@ impl Engine {
             match completion {
                 Completion::Synced { shard, index } => {
                     if shard == SHARD {
-                        self.node.synced(Index(index.number()));
+                        self.synced(Index(index.number()));
                         stirred = true;
                     }
                 }
@@ -266,6 +274,21 @@ impl Engine {
             }
         }
         Ok(stirred)
+    }
+
+    fn synced(&mut self, index: Index) {
+        self.node.synced(index);
+        while let Some((first, bytes)) = self.unsynced.front().copied()
+            && first <= index
+        {
+            self.unsynced.pop_front();
+            self.unsynced_bytes -= bytes;
+        }
+    }
+
+    /// Bytes of frames in memory because the disk has not caught up with them.
+    pub fn unsynced_bytes(&self) -> usize {
+        self.unsynced_bytes
     }
 
     fn loaded(&mut self, id: MessageId, record: Result<Arc<[u8]>, LoadError>) -> Result<(), Fault> {

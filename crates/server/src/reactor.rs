@@ -199,9 +199,9 @@ impl Reactor {
 
     /// How long nothing needs to be done unless something happens.
     fn timeout(&mut self) -> Option<Duration> {
-        let core = &mut self.core;
+        let core = &self.core;
         if self.stirred
-            || !self.ready.is_empty()
+            || !(self.ready.is_empty() || self.disk_is_behind())
             || !core.pass.is_empty()
             || core.links.has_resumed()
             || core.engine.has_work()
@@ -216,7 +216,8 @@ impl Reactor {
             .chain(self.doors.deadline())
             .min();
         let clocked = clocked.map(|at| Duration::from_millis(at.since(core.now())));
-        let timed = core
+        let timed = self
+            .core
             .links
             .ending_deadline()
             .into_iter()
@@ -329,12 +330,21 @@ impl Reactor {
 
     fn read_ready(&mut self) -> Work {
         let mut work = Work::default();
+        if self.disk_is_behind() {
+            return work;
+        }
         for seat in std::mem::take(&mut self.ready) {
             let bytes = self.read(seat);
             work.read_bytes += bytes;
             work.reads += usize::from(bytes > 0);
         }
         work
+    }
+
+    /// What waits for the disk waits in memory: nobody is read from while that is too much. The
+    /// store rings when it has caught up.
+    fn disk_is_behind(&self) -> bool {
+        self.core.engine.unsynced_bytes() > self.limits.unsynced_bytes
     }
 
     /// Reads once from a connection and gives its door what there is.

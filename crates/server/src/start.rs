@@ -32,7 +32,6 @@ pub struct Server {
     stopper: Stopper,
     registry: mio::Registry,
     /// Held for as long as they are taken.
-    #[expect(dead_code, reason = "its drop ends it")]
     signals: Option<Signals>,
 }
 
@@ -89,6 +88,7 @@ impl Server {
             entrances: entrances_open,
             stopper,
             registry,
+            signals: None,
         })
     }
 
@@ -104,7 +104,7 @@ impl Server {
     }
 
     /// Lets SIGTERM and SIGINT stop it, too.
-    pub fn takesignals(&mut self) -> Result<(), Fault> {
+    pub fn take_signals(&mut self) -> Result<(), Fault> {
         let signals = Signals::take(&self.registry, &self.stopper.stop);
         self.signals = Some(signals.map_err(Fault::Signals)?);
         Ok(())
@@ -129,7 +129,7 @@ impl Server {
 /// until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Fault> {
     let mut server = Server::open(config, crate::doors::doors(config))?;
-    server.takesignals()?;
+    server.take_signals()?;
     println!("{}", server.ready_line());
     server.run()
 }

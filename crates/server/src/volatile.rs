@@ -82,8 +82,8 @@ impl VolatileBodies {
         }
     }
 
-    /// The bytes of all records held, released ones included.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
         self.frames.values().map(|body| body.records.len()).sum()
     }
 }

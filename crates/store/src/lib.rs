@@ -62,6 +62,7 @@ mod frame;
 
 mod cache;
 mod checkpoint;
+mod contract;
 mod engine;
 mod log;
 mod pages;
@@ -69,11 +70,15 @@ mod queue;
 mod reader;
 mod recovery;
 mod replay;
+mod roots;
 mod segment;
 mod spares;
 mod store;
 mod window;
 
+pub use contract::{
+    Class, Completion, Durability, Options, Recovered, RecoveredCheckpoint, ShardMark,
+};
 pub use disk::{Disk, DiskFile, FileDisk};
 pub use engine::{LoadedRecords, Waker};
 pub use error::{AppendError, LoadError, StoreError};
@@ -86,6 +91,4 @@ pub use ids::{Index, MessageId, Millis, NodeId, PageSlot, Shard, Slot, Term};
 pub use pages::PAGE_BYTES;
 pub use replay::Replay;
 pub use sim::{Dice, Loss, SimDisk};
-pub use store::{
-    Class, Completion, Durability, Options, Recovered, RecoveredCheckpoint, ShardMark, Store,
-};
+pub use store::Store;

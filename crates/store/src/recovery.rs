@@ -9,18 +9,18 @@
 
 use std::sync::Arc;
 
-use crate::checkpoint::{Checkpoint, write_whole};
-use crate::disk::{Disk, DiskFile, read_all, write_at};
-use crate::error::{REMEDY_LOG, REMEDY_ROOT, StoreError};
+use crate::checkpoint::Checkpoint;
+use crate::disk::{Disk, DiskFile, write_at};
+use crate::error::{REMEDY_LOG, StoreError};
 use crate::format::{
-    FrameHeader, Kind, SEGMENT_HEADER_BYTES, VERSION, decode_node, decode_segment_header,
-    encode_node, segment_file,
+    FrameHeader, Kind, SEGMENT_HEADER_BYTES, VERSION, decode_segment_header, segment_file,
 };
 use crate::ids::{Index, Millis, NodeId, Shard, Term};
 use crate::log::write_seal;
 use crate::pages::PageFile;
 use crate::reader::refuse;
 use crate::replay::{Replay, Stretch};
+use crate::roots::{Roots, node_id, segment_files};
 use crate::segment::{Range, Segment, SegmentTable};
 use crate::window::{Broken, SegmentAt, Window};
 
@@ -89,7 +89,9 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
         disk.rename(from, to)
             .map_err(StoreError::io(to, "rename a damaged checkpoint to"))?;
     }
-    for name in &roots.outdated {
+    let drafts = disk.list("").map_err(StoreError::io("", "list"))?;
+    let drafts = drafts.iter().filter(|name| name.ends_with(".tmp"));
+    for name in roots.outdated.iter().chain(drafts) {
         disk.remove(name).map_err(StoreError::io(name, "remove"))?;
     }
     disk.sync_dir("log")
@@ -132,117 +134,6 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
         kept: scan.kept,
         notes,
     })
-}
-
-/// Segment numbers, ascending.
-fn segment_files(disk: &dyn Disk) -> Result<Vec<u32>, StoreError> {
-    let names = disk.list("log").map_err(StoreError::io("log", "list"))?;
-    let numbers = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".log")?.parse().ok());
-    let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-fn node_id(
-    disk: &dyn Disk,
-    names: &[String],
-    segments: &[u32],
-    newborn: NodeId,
-) -> Result<NodeId, StoreError> {
-    let corrupt = |what: &str| StoreError::Corrupt {
-        file: "node".to_owned(),
-        offset: 0,
-        what: what.to_owned(),
-        remedy: REMEDY_ROOT,
-    };
-    if !names.iter().any(|name| name == "node") {
-        let used = names
-            .iter()
-            .any(|name| Checkpoint::sequence_of(name).is_some());
-        if used || !segments.is_empty() {
-            return Err(corrupt("the file with the node id is missing"));
-        }
-        write_whole(disk, "node", &[&encode_node(newborn)])?;
-        return Ok(newborn);
-    }
-    let bytes = disk
-        .open("node")
-        .and_then(|file| read_all(&*file))
-        .map_err(StoreError::io("node", "read"))?;
-    match decode_node(&bytes) {
-        Some((version, node)) if version == u32::from(VERSION) => Ok(node),
-        Some((version, _)) => {
-            let what = format!("a data directory of version {version}");
-            Err(StoreError::Unsupported {
-                file: "node".to_owned(),
-                offset: 8,
-                what,
-            })
-        }
-        None => Err(corrupt("the node id is not what was written")),
-    }
-}
-
-/// The checkpoints that count.
-struct Roots {
-    kept: Vec<Checkpoint>,
-    next: u64,
-    damaged: Vec<(String, String)>,
-    outdated: Vec<String>,
-    notes: Vec<String>,
-}
-
-impl Roots {
-    fn read(
-        disk: &dyn Disk,
-        node: NodeId,
-        names: &[String],
-        segments: &[u32],
-    ) -> Result<Roots, StoreError> {
-        let mut sequences: Vec<u64> = names
-            .iter()
-            .filter_map(|name| Checkpoint::sequence_of(name))
-            .collect();
-        sequences.sort_unstable_by(|a, b| b.cmp(a));
-        let next = sequences.first().map_or(1, |newest| newest + 1);
-        let mut roots = Roots {
-            kept: Vec::new(),
-            next,
-            damaged: Vec::new(),
-            outdated: names
-                .iter()
-                .filter(|name| name.ends_with(".tmp"))
-                .cloned()
-                .collect(),
-            notes: Vec::new(),
-        };
-        let mut refusal = None;
-        for (age, sequence) in sequences.into_iter().enumerate() {
-            let name = Checkpoint::file(sequence);
-            // What two younger ones do not name may have been overwritten or deleted.
-            if age >= 2 {
-                roots.outdated.push(name);
-                continue;
-            }
-            match Checkpoint::read(disk, node, sequence)? {
-                Ok(checkpoint) => roots.kept.insert(0, checkpoint),
-                Err(damage) => {
-                    roots.notes.push(format!("{damage}; it was set aside"));
-                    roots
-                        .damaged
-                        .push((name.clone(), format!("{name}.damaged")));
-                    refusal = Some(damage);
-                }
-            }
-        }
-        match refusal {
-            // The log from its first segment on is as good as a checkpoint.
-            Some(damage) if roots.kept.is_empty() && segments.first() != Some(&1) => Err(damage),
-            Some(_) | None => Ok(roots),
-        }
-    }
 }
 
 /// Walks the log and judges it.

@@ -13,6 +13,7 @@ pub(crate) struct Window {
     file: Arc<dyn DiskFile>,
     name: String,
     buffer: Vec<u8>,
+    filled: usize,
     start: u64,
     chunk_bytes: usize,
 }
@@ -24,6 +25,7 @@ impl Window {
             file,
             name,
             buffer: Vec::new(),
+            filled: 0,
             start: 0,
             chunk_bytes,
         }
@@ -31,18 +33,26 @@ impl Window {
 
     /// `None` when the file ends before.
     pub fn bytes(&mut self, offset: u64, count: usize) -> Result<Option<&[u8]>, StoreError> {
-        let held = self.start..self.start + self.buffer.len() as u64;
+        let held = self.start..self.start + self.filled as u64;
         if offset < held.start || offset + count as u64 > held.end {
-            self.buffer.resize(count.max(self.chunk_bytes), 0);
-            let read = self
+            let length = self
                 .file
-                .read_at(&mut self.buffer, offset)
-                .map_err(StoreError::io(&self.name, "read"))?;
-            self.buffer.truncate(read);
+                .len()
+                .map_err(StoreError::io(&self.name, "measure"))?;
+            let rest = length.saturating_sub(offset);
+            if (count as u64) > rest {
+                return Ok(None);
+            }
+            let wanted = count.max(rest.min(self.chunk_bytes as u64) as usize);
+            if self.buffer.len() < wanted {
+                self.buffer = vec![0; wanted];
+            }
+            let read = self.file.read_at(&mut self.buffer[..wanted], offset);
+            self.filled = read.map_err(StoreError::io(&self.name, "read"))?;
             self.start = offset;
         }
         let from = (offset - self.start) as usize;
-        Ok(self.buffer.get(from..from + count))
+        Ok(self.buffer[..self.filled].get(from..from + count))
     }
 }
 

@@ -119,6 +119,22 @@ impl Fact {
         }
     }
 
+    /// Adds it to others; settled positions that go on where the last ones ended are joined.
+    pub fn join(self, facts: &mut Vec<Fact>) {
+        if let (
+            Some(Fact::Settled { queue: last, range: open, reason: why }),
+            Fact::Settled { queue, range, reason },
+        ) = (facts.last_mut(), &self)
+            && *last == *queue
+            && open.end == range.start
+            && *why == *reason
+        {
+            open.end = range.end;
+            return;
+        }
+        facts.push(self);
+    }
+
     pub fn decode(reader: &mut Reader<'_>) -> Result<Fact, Undecodable> {
         Ok(match reader.u8()? {
             SETTLED => {

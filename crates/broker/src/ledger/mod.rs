@@ -12,7 +12,8 @@ mod producers;
 pub use fact::{Decision, Fact, Reason};
 pub use pages::{Lookup, PAGE_ENTRIES, Pages, entries_from};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::bytes::{Reader, Undecodable, Writer};
 use crate::entry::{Entry, EntryFlags};
@@ -32,7 +33,7 @@ pub struct Ledger {
     kept: BTreeMap<Kept, Entry>,
     producers: Producers,
     /// Messages of open transactions, by the frame they came in.
-    prepared: BTreeMap<u64, Vec<(Index, Millis, u16, Head)>>,
+    prepared: BTreeMap<u64, Vec<(Index, u16, Head)>>,
     applied: Index,
     /// Never goes back.
     time: Millis,
@@ -40,6 +41,8 @@ pub struct Ledger {
     freed: Vec<PageSlot>,
     /// Whose page lies in a slot of the page file, and where it begins.
     spilled: BTreeMap<PageSlot, (PageOwner, Position)>,
+    /// Queues in which something may expire. Not part of the state: found again by looking.
+    expiring: BTreeSet<QueueId>,
 }
 
 /// What is known about one queue.
@@ -51,6 +54,8 @@ pub struct QueueLedger {
     /// Everything below may have been handed out.
     offered: Position,
     ttl_ms: Option<u64>,
+    /// What an earlier life of this process may have handed out. Not part of the state.
+    redelivered_below: Position,
 }
 
 #[derive(Default)]
@@ -75,9 +80,18 @@ pub struct Applied {
     /// Where each message of the frame stands in its first partition, by slot.
     pub placed: Vec<(u16, PartitionId, Position)>,
     /// Ranges that were settled.
-    pub settled: Vec<(QueueId, std::ops::Range<Position>)>,
+    pub settled: Vec<Settled>,
     pub returned: Vec<(QueueId, Position)>,
     pub removed: Vec<QueueId>,
+}
+
+/// A range that was settled, and how many live positions that were.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settled {
+    pub queue: QueueId,
+    pub range: std::ops::Range<Position>,
+    pub reason: Reason,
+    pub count: u64,
 }
 
 impl Ledger {
@@ -94,7 +108,30 @@ impl Ledger {
             time: Millis(0),
             freed: Vec::new(),
             spilled: BTreeMap::new(),
+            expiring: BTreeSet::new(),
         }
+    }
+
+    /// Replay is over: what is unsettled below the offered mark may have been handed out before.
+    /// What is stored from now on was not, even if it comes to stand below the mark.
+    pub fn recovered(&mut self) {
+        for queue in self.queues.values_mut() {
+            queue.redelivered_below = queue.offered.min(queue.pages.next());
+        }
+    }
+
+    /// Queues in which something may expire, in order, from one on.
+    pub fn expiring(&self, from: QueueId) -> impl Iterator<Item = QueueId> + '_ {
+        self.expiring.range(from..).copied()
+    }
+
+    /// Partitions with messages, in order, behind one; all if there is none.
+    pub fn partitions_after(
+        &self,
+        last: Option<PartitionId>,
+    ) -> impl Iterator<Item = (PartitionId, &Pages)> + '_ {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.partitions.range((from, Bound::Unbounded)).map(|(id, ledger)| (*id, &ledger.pages))
     }
 
     /// The last frame that was applied.
@@ -148,6 +185,27 @@ impl Ledger {
         self.applied = index;
         self.time = self.time.max(time);
         let mut applied = Applied::default();
+        // First what the messages of this frame rely on: a queue that is created with them, and
+        // the earlier parts of their transaction.
+        for fact in facts {
+            match fact {
+                Fact::Topology(fact @ TopologyFact::QueueSet { .. }) => {
+                    self.apply_topology(fact, &mut applied);
+                }
+                Fact::Decided { transaction, decision } => {
+                    self.decide(*transaction, *decision, &mut applied);
+                }
+                Fact::Settled { .. }
+                | Fact::Returned { .. }
+                | Fact::Offered { .. }
+                | Fact::Fired { .. }
+                | Fact::Trimmed { .. }
+                | Fact::Cursor { .. }
+                | Fact::Producer { .. }
+                | Fact::Prepared { .. }
+                | Fact::Topology(_) => {}
+            }
+        }
         let prepared = facts.iter().find_map(|fact| match fact {
             Fact::Prepared { transaction } => Some(*transaction),
             Fact::Settled { .. }
@@ -164,7 +222,7 @@ impl Ledger {
             Some(transaction) => {
                 let held = self.prepared.entry(transaction).or_default();
                 let slots = heads.iter().enumerate();
-                held.extend(slots.map(|(slot, head)| (index, time, slot as u16, head.clone())));
+                held.extend(slots.map(|(slot, head)| (index, slot as u16, head.clone())));
             }
             None => {
                 for (slot, head) in heads.iter().enumerate() {
@@ -204,6 +262,9 @@ impl Ledger {
                         None => (summary.flags, 0),
                     };
                     queue.pages.push(Entry::new(index, slot, flags, head.size, aux), time);
+                    if expires.is_some() {
+                        self.expiring.insert(id);
+                    }
                     applied.queues.push(id);
                 }
                 Destination::Partition(id) => {
@@ -225,14 +286,18 @@ impl Ledger {
 
     fn apply_fact(&mut self, fact: &Fact, applied: &mut Applied) {
         match fact {
-            Fact::Settled { queue, range, reason: _ } => {
+            Fact::Settled { queue, range, reason } => {
                 let Some(ledger) = self.queues.get_mut(queue) else { return };
-                ledger.pages.settle_range(range.clone(), &mut self.freed);
+                let count = ledger.pages.settle_range(range.clone(), &mut self.freed);
+                if ledger.pages.live() == 0 && !self.expiring.is_empty() {
+                    self.expiring.remove(queue);
+                }
                 while let Some((position, _)) = ledger.attempts.range(range.clone()).next() {
                     let position = *position;
                     ledger.attempts.remove(&position);
                 }
-                applied.settled.push((*queue, range.clone()));
+                let (queue, range, reason) = (*queue, range.clone(), *reason);
+                applied.settled.push(Settled { queue, range, reason, count });
             }
             Fact::Returned { queue, position, attempts } => {
                 let Some(ledger) = self.queues.get_mut(queue) else { return };
@@ -251,8 +316,9 @@ impl Ledger {
             }
             Fact::Trimmed { partition, below } => {
                 let Some(ledger) = self.partitions.get_mut(partition) else { return };
-                ledger.pages.settle_range(ledger.first..*below, &mut self.freed);
-                ledger.first = ledger.first.max(*below);
+                let below = (*below).min(ledger.pages.next());
+                ledger.pages.settle_range(ledger.first..below, &mut self.freed);
+                ledger.first = ledger.first.max(below);
             }
             Fact::Cursor { group, partition, offset } => {
                 self.cursors.insert((*partition, *group), *offset);
@@ -260,19 +326,27 @@ impl Ledger {
             Fact::Producer { name, sequence } => {
                 self.producers.stored(name, *sequence, self.time);
             }
-            Fact::Prepared { .. } => {}
-            Fact::Decided { transaction, decision } => {
-                let held = self.prepared.remove(transaction).unwrap_or_default();
-                match decision {
-                    Decision::Commit => {
-                        for (index, time, slot, head) in held {
-                            self.store(index, time, slot, &head, applied);
-                        }
-                    }
-                    Decision::Abort => {}
-                }
-            }
+            // Done before the messages of the frame were stored.
+            Fact::Prepared { .. }
+            | Fact::Decided { .. }
+            | Fact::Topology(TopologyFact::QueueSet { .. }) => {}
             Fact::Topology(fact) => self.apply_topology(fact, applied),
+        }
+    }
+
+    /// Stores what was prepared, at the time of the decision, or forgets it.
+    fn decide(&mut self, transaction: u64, decision: Decision, applied: &mut Applied) {
+        let held = self.prepared.remove(&transaction).unwrap_or_default();
+        match decision {
+            Decision::Commit => {
+                let time = self.time;
+                for (index, slot, head) in held {
+                    self.store(index, time, slot, &head, applied);
+                }
+                // These stand in other frames: nobody asks for them by slot.
+                applied.placed.clear();
+            }
+            Decision::Abort => {}
         }
     }
 
@@ -286,6 +360,7 @@ impl Ledger {
             }
             TopologyFact::QueueRemoved { id } => {
                 if let Some(queue) = self.queues.remove(id) {
+                    self.expiring.remove(id);
                     self.freed.extend(queue.pages.slots());
                     applied.removed.push(*id);
                 }
@@ -435,9 +510,8 @@ impl Ledger {
         for (transaction, held) in &self.prepared {
             out.put_number(*transaction);
             out.put_number(held.len() as u64);
-            for (index, time, slot, head) in held {
+            for (index, slot, head) in held {
                 out.put_number(index.0);
-                out.put_number(time.0);
                 out.put_number(u64::from(*slot));
                 out.put_number(u64::from(head.size));
                 let mut meta = Vec::new();
@@ -456,6 +530,9 @@ impl Ledger {
             let queue = QueueLedger::decode(reader)?;
             let owner = PageOwner::Queue(id);
             ledger.spilled.extend(queue.pages.spilled().map(|(at, slot)| (slot, (owner, at))));
+            if queue.pages.live() > 0 {
+                ledger.expiring.insert(id);
+            }
             ledger.queues.insert(id, queue);
         }
         for _ in 0..reader.count()? {
@@ -483,10 +560,9 @@ impl Ledger {
             let mut held = Vec::new();
             for _ in 0..reader.count()? {
                 let index = Index(reader.number()?);
-                let time = Millis(reader.number()?);
                 let slot = u16::try_from(reader.number()?).map_err(|_| Undecodable("slot"))?;
                 let size = reader.u32()?;
-                held.push((index, time, slot, Head::decode_meta(size, reader.bytes()?)?));
+                held.push((index, slot, Head::decode_meta(size, reader.bytes()?)?));
             }
             ledger.prepared.insert(transaction, held);
         }
@@ -501,6 +577,11 @@ impl QueueLedger {
 
     pub fn offered(&self) -> Position {
         self.offered
+    }
+
+    /// What is live below here was perhaps handed out by an earlier life of this process.
+    pub fn redelivered_below(&self) -> Position {
+        self.redelivered_below
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -522,7 +603,8 @@ impl QueueLedger {
         }
         let offered = Position(reader.number()?);
         let ttl_ms = reader.option(|r| r.number())?;
-        Ok(QueueLedger { pages, attempts, offered, ttl_ms })
+        let redelivered_below = Position(0);
+        Ok(QueueLedger { pages, attempts, offered, ttl_ms, redelivered_below })
     }
 }
 

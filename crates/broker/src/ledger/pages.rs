@@ -26,11 +26,15 @@ pub struct Pages {
     tail_live: u16,
     tail_time: Millis,
     live: u64,
+    /// Of the records of all full pages.
+    full_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Page {
     live: u16,
+    /// Of the records of its entries, settled ones too.
+    bytes: u64,
     /// `None` while everything in it is live.
     settled: Option<Box<Bits>>,
     /// `None` while it lies in the page file only.
@@ -92,6 +96,7 @@ impl Default for Pages {
             tail_live: 0,
             tail_time: Millis(0),
             live: 0,
+            full_bytes: 0,
         }
     }
 }
@@ -128,8 +133,11 @@ impl Pages {
         let live = std::mem::take(&mut self.tail_live);
         if live > 0 {
             let index_min = entries.iter().map(|e| e.index()).min().unwrap_or_default();
+            let bytes = entries.iter().map(|e| u64::from(e.size())).sum();
+            self.full_bytes += bytes;
             let page = Page {
                 live,
+                bytes,
                 settled: (settled != Bits::default()).then(|| Box::new(settled)),
                 entries: Some(entries),
                 slot: None,
@@ -200,6 +208,9 @@ impl Pages {
     /// without being looked at.
     pub fn settle_range(&mut self, range: Range<Position>, freed: &mut Vec<PageSlot>) -> u64 {
         let mut settled = 0;
+        if range.is_empty() {
+            return 0;
+        }
         if range.start < self.tail_first {
             let start = self.page_of(range.start).map_or(range.start, |(first, _)| first);
             let mut emptied = Vec::new();
@@ -220,6 +231,7 @@ impl Pages {
             }
             for first in emptied {
                 let page = self.full.remove(&first).expect("found above");
+                self.full_bytes -= page.bytes;
                 freed.extend(page.slot);
             }
         }
@@ -301,10 +313,47 @@ impl Pages {
         if !self.tail.is_empty() && self.tail_time <= time {
             return self.tail_first;
         }
-        // Pages of a partition are in the order of time, so the first from the end fits.
-        let found = self.full.iter().rev().find(|(_, page)| page.time <= time);
-        let oldest = self.full.first_key_value();
-        found.or(oldest).map_or(self.tail_first, |(first, _)| *first)
+        let Some((oldest, _)) = self.full.first_key_value() else { return self.tail_first };
+        // Pages of a partition are in the order of time and without gaps.
+        let page = |number: u64| oldest.0 + number * PAGE_ENTRIES as u64;
+        let (mut low, mut high) = (0, (self.tail_first.0 - oldest.0) / PAGE_ENTRIES as u64);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            match self.page_of(Position(page(middle))) {
+                Some((_, found)) if found.time <= time => low = middle,
+                Some(_) | None => high = middle,
+            }
+        }
+        Position(page(low))
+    }
+
+    /// Where a retained log may begin now: pages go whole, the oldest first, those whose last
+    /// entry was stored before `stored_after` and those that are too much for `bytes_max`. The
+    /// page that grows stays. Looks at `pages_max` pages at most.
+    pub fn retained_from(
+        &self,
+        stored_after: Millis,
+        bytes_max: u64,
+        pages_max: usize,
+    ) -> Option<Position> {
+        let mut bytes = self.full_bytes;
+        let mut from = None;
+        let mut pages = self.full.iter().peekable();
+        for _ in 0..pages_max {
+            let Some((first, page)) = pages.next() else { break };
+            // The last entry of a page is not younger than the first of the next one.
+            let ended = match (pages.peek(), self.tail.is_empty()) {
+                (Some((_, next)), _) => next.time,
+                (None, false) => self.tail_time,
+                (None, true) => Millis(u64::MAX),
+            };
+            if ended >= stored_after && bytes <= bytes_max {
+                break;
+            }
+            bytes -= page.bytes;
+            from = Some(Position(first.0 + PAGE_ENTRIES as u64));
+        }
+        from
     }
 
     /// All in memory and everything live: the pages of a checkpoint, without entries that lie in
@@ -314,6 +363,7 @@ impl Pages {
         for (first, page) in &self.full {
             out.put_number(first.0);
             out.put_number(u64::from(page.live));
+            out.put_number(page.bytes);
             out.put_number(page.slot.expect("spilled before a checkpoint").0);
             out.put_number(page.index_min.0);
             out.put_number(page.time.0);
@@ -333,12 +383,14 @@ impl Pages {
         for _ in 0..reader.count()? {
             let first = Position(reader.number()?);
             let live = u16::try_from(reader.number()?).map_err(|_| Undecodable("page"))?;
+            let bytes = reader.number()?;
+            pages.full_bytes = pages.full_bytes.saturating_add(bytes);
             let slot = Some(PageSlot(reader.number()?));
             let index_min = Index(reader.number()?);
             let time = Millis(reader.number()?);
             let settled = reader.option(decode_bits)?.map(Box::new);
             pages.live += u64::from(live);
-            let page = Page { live, settled, entries: None, slot, index_min, time };
+            let page = Page { live, bytes, settled, entries: None, slot, index_min, time };
             pages.full.insert(first, page);
         }
         pages.tail_first = Position(reader.number()?);

@@ -70,18 +70,7 @@ impl Assembly {
 
     /// Adds a fact; one that goes on where the last one ended is joined to it.
     pub fn fact(&mut self, fact: Fact) {
-        if let (
-            Some(Fact::Settled { queue: last, range: open, reason: why }),
-            Fact::Settled { queue, range, reason },
-        ) = (self.facts.last_mut(), &fact)
-            && *last == *queue
-            && open.end == range.start
-            && *why == *reason
-        {
-            open.end = range.end;
-            return;
-        }
-        self.facts.push(fact);
+        fact.join(&mut self.facts);
     }
 }
 
@@ -145,6 +134,7 @@ impl Shard {
     }
 
     pub fn recovered(&mut self) {
+        self.ledger.recovered();
         self.next = self.ledger.applied().next();
         self.synced = self.ledger.applied();
         self.time = self.ledger.time();
@@ -158,7 +148,7 @@ impl Shard {
         let Assembly { batch, facts, must_sync, wants_frame, stored, done } = assembly;
         self.time = self.time.max(now);
         let heads: Arc<[Head]> = batch.heads.into();
-        let logged = self.has_log() && facts.iter().any(is_logged);
+        let logged = facts.iter().any(is_logged);
         let index = if !heads.is_empty() || logged || wants_frame {
             let index = self.next;
             self.next = index.next();
@@ -192,7 +182,8 @@ impl Shard {
     /// Frames of the shard without a log live as long as a queue holds one of their messages.
     fn count_holders(&mut self, index: Index, heads: &[Head]) {
         for (slot, head) in heads.iter().enumerate() {
-            let count = head.destinations.as_slice().len() as u32;
+            // One without a destination was sent again by its producer: released when applied.
+            let count = (head.destinations.as_slice().len() as u32).max(1);
             self.held.insert(MessageRef::new(self.id, index, slot as u16), count);
         }
     }
@@ -211,15 +202,14 @@ impl Shard {
 
     pub fn apply(&mut self, pending: Pending, effects: &mut Effects) {
         let Pending { index, time, heads, facts, must_sync: _, stored, done } = pending;
-        let mut placed = Vec::new();
         if let Some(index) = index {
             let released = self.released_by(index, &heads, &facts);
             let applied = self.ledger.apply(index, time, &heads, &facts);
             for queue in &applied.removed {
                 self.dispatch.removed(*queue, effects);
             }
-            for (queue, range) in applied.settled {
-                self.dispatch.settled(queue, range);
+            for settled in applied.settled {
+                self.dispatch.settled(settled);
             }
             for (queue, position) in applied.returned {
                 self.dispatch.returned(queue, position, &self.ledger);
@@ -230,7 +220,7 @@ impl Shard {
             for partition in applied.partitions {
                 self.dispatch.reads.grown(partition);
             }
-            placed = applied.placed;
+            let placed = applied.placed;
             for fact in &facts {
                 if let Fact::Producer { name, sequence } = fact
                     && self.sent.get(name) == Some(sequence)
@@ -247,7 +237,6 @@ impl Shard {
         } else {
             assert!(stored.is_empty(), "a stored message has a frame");
         }
-        drop(placed);
         for (session, token, result) in done {
             effects.events.push(Event::Done { session, token, result });
         }
@@ -297,6 +286,9 @@ impl Shard {
         }
         let mut released = Vec::new();
         for (slot, head) in heads.iter().enumerate() {
+            if head.destinations.as_slice().is_empty() {
+                released.push(MessageRef::new(self.id, index, slot as u16));
+            }
             for destination in head.destinations.as_slice() {
                 match destination {
                     Destination::Queue(queue) if self.ledger.queue(*queue).is_some() => {}

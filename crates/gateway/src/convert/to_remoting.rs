@@ -202,7 +202,8 @@ fn scalar_text<'s>(scalar: &'s Scalar<'_>) -> Cow<'s, str> {
         Scalar::Short(value) => value.to_string().into(),
         Scalar::Int(value) => value.to_string().into(),
         Scalar::Long(value) => value.to_string().into(),
-        Scalar::Float(value) => java_double(f64::from(*value)).into(),
+        // By way of its text, so that 1.1 stays 1.1.
+        Scalar::Float(value) => java_double(value.to_string().parse().unwrap_or(f64::NAN)).into(),
         Scalar::Double(value) => java_double(*value).into(),
         Scalar::Char(unit) => {
             char::from_u32(u32::from(*unit)).unwrap_or(char::REPLACEMENT_CHARACTER).to_string().into()

@@ -5,7 +5,7 @@ mod line;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -440,6 +440,8 @@ fn serve_in_a_process_of_its_own() {
 struct Process {
     child: Child,
     address: SocketAddr,
+    /// Held, so that what the process still says has somewhere to go.
+    _stdout: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
@@ -450,8 +452,9 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| Some(line.split_once("troika ready")?.1.to_owned()))
             .expect("it says that it is ready");
@@ -462,6 +465,41 @@ impl Process {
         Process {
             child,
             address: amqp.parse().unwrap(),
+            _stdout: lines,
+        }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and an exit without an error.
+    fn end(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+/// Every confirmed number is there, in order; one that was not may be there, too.
+fn check_numbers(address: SocketAddr, confirmed: &[usize]) {
+    let mut holder = Client::connect(address);
+    assert_eq!(holder.ask("HOLD jobs"), "OK");
+    let mut previous = None;
+    for wanted in confirmed {
+        loop {
+            let line = holder.line();
+            let number: usize = line.split(' ').nth(1).expect("a message").parse().unwrap();
+            assert!(previous < Some(number), "{number} after {previous:?}");
+            previous = Some(number);
+            if number == *wanted {
+                break;
+            }
+            assert!(
+                !confirmed.contains(&number),
+                "{number} came before {wanted}"
+            );
         }
     }
 }
@@ -469,46 +507,28 @@ impl Process {
 #[test]
 fn what_was_confirmed_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
-    let mut confirmed = 0;
-    for round in 0..4 {
-        let mut process = Process::start(dir.path());
-        let mut client = Client::connect(process.address);
-        if round > 0 {
-            // Another session sees what was confirmed, and leaves it there.
-            let mut holder = Client::connect(process.address);
-            assert_eq!(holder.ask("HOLD jobs"), "OK");
-            for number in 0..confirmed {
-                let line = holder.line();
-                assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
-            }
-        }
-        let kill_at = confirmed + 500 + round * 321;
-        for number in confirmed..kill_at + 50 {
-            client.send(&format!("PUB jobs {number}"));
-        }
-        while confirmed < kill_at {
-            assert_eq!(client.line(), "STORED");
-            confirmed += 1;
-        }
-        process.child.kill().unwrap();
-        process.child.wait().unwrap();
-        // Those in flight may be there or not: the next round starts a queue's tail anew.
+    let mut confirmed = Vec::new();
+    let mut next = 0;
+    for round in 0..5 {
         let process = Process::start(dir.path());
+        check_numbers(process.address, &confirmed);
         let mut client = Client::connect(process.address);
-        assert_eq!(client.ask("SUB jobs"), "OK");
-        for number in 0..confirmed {
-            let line = client.line();
-            assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
+        let (start, count) = (next, 300 + 123 * round);
+        // The last ones are on their way when the process is killed.
+        for _ in 0..count + 50 {
+            client.send(&format!("PUB jobs {next}"));
+            next += 1;
         }
-        end(process);
-        confirmed = 0;
-        std::fs::remove_dir_all(dir.path()).unwrap();
+        for number in start..start + count {
+            assert_eq!(client.line(), "STORED");
+            confirmed.push(number);
+        }
+        process.kill();
     }
-}
-
-/// SIGTERM, and an exit without an error.
-fn end(mut process: Process) {
-    let id = process.child.id().to_string();
-    assert!(Command::new("kill").arg(&id).status().unwrap().success());
-    assert!(process.child.wait().unwrap().success());
+    let process = Process::start(dir.path());
+    check_numbers(process.address, &confirmed);
+    process.end();
+    let process = Process::start(dir.path());
+    check_numbers(process.address, &confirmed);
+    process.kill();
 }

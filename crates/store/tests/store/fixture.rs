@@ -37,7 +37,12 @@ fn the_fixture_of_v1_opens() {
         for name in disk.names().iter().filter(|name| !name.contains("spare")) {
             let path = root.join(name.replace(".log", ".segment"));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, disk.bytes(name).unwrap()).unwrap();
+            // Preallocated room would only make the fixture large.
+            let mut bytes = disk.bytes(name).unwrap();
+            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+                bytes.truncate((last + 1).next_multiple_of(4096));
+            }
+            fs::write(path, bytes).unwrap();
         }
     }
     let disk = SimDisk::new();
@@ -60,19 +65,19 @@ fn the_fixture_of_v1_opens() {
         }
     }
     assert!(count >= 6, "{count} files");
+    // This version still writes the same bytes.
+    let again = written();
+    for name in disk.names().iter().filter(|name| name.ends_with(".log")) {
+        if let Some(bytes) = again.bytes(name) {
+            let now = disk.bytes(name).unwrap();
+            let common = bytes.len().min(now.len());
+            assert_eq!(bytes[..common], now[..common], "{name}");
+        }
+    }
     let told = Told {
         appended: 64,
         synced: 64,
         ..Told::default()
     };
     check(&disk, &told).unwrap();
-    // This version still writes the same bytes.
-    let again = written();
-    for name in disk.names().iter().filter(|name| name.ends_with(".log")) {
-        if let Some(bytes) = again.bytes(name) {
-            let now = disk.bytes(name).unwrap();
-            let common = bytes.len().min(now.len()).min(4096 + 1000);
-            assert_eq!(bytes[..common], now[..common], "{name}");
-        }
-    }
 }

@@ -129,19 +129,17 @@ fn missing_and_foreign_files_are_named() {
         move |disk: &SimDisk| store::Disk::remove(disk, &name).unwrap()
     };
     let last = names.last().unwrap();
-    for name in [last, &names[names.len() - 2]] {
-        assert!(refusal(&remove(name)).contains(name.as_str()));
-    }
+    // The very last segment has no witness; any other has.
+    let before = &names[names.len() - 2];
+    assert!(refusal(&remove(before)).contains(before.as_str()));
     assert!(refusal(&remove("node")).contains("\"node\""));
     assert!(refusal(&remove("pages")).contains("\"pages\""));
     let other = SimDisk::new();
     let mut foreign = options();
     foreign.newborn.0 += 1;
-    drop(
-        Store::open_manual(Arc::new(other.clone()), foreign)
-            .map(|_| ())
-            .unwrap(),
-    );
+    Store::open_manual(Arc::new(other.clone()), foreign)
+        .map(|_| ())
+        .unwrap();
     let swap = |disk: &SimDisk| disk.put(last, &other.bytes(FILE).unwrap());
     assert!(refusal(&swap).contains("another node"));
 }

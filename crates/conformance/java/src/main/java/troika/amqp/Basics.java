@@ -136,7 +136,9 @@ public final class Basics {
         t -> {});
     Channel ch = c.createChannel();
     String back = ch.queueDeclare().getQueue();
-    RpcClient client = new RpcClient(new RpcClientParams().channel(ch).exchange("").routingKey(q).replyTo(back).timeout(5000));
+    RpcClientParams params = new RpcClientParams();
+    params.channel(ch).exchange("").routingKey(q).replyTo(back).timeout(5000);
+    RpcClient client = new RpcClient(params);
     for (int i = 0; i < 20; i++) s.equal("re " + i, new String(client.primitiveCall(("" + i).getBytes())), "answer");
     client.close();
     ch.close();

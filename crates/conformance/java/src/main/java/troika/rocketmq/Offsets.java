@@ -1,5 +1,6 @@
 package troika.rocketmq;
 
+import java.util.List;
 import java.util.Queue;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -21,8 +22,11 @@ public final class Offsets {
     s.equal(Rocket.numbered("b", 10), round(s, topic, "two", 10), "after a restart of the consumer");
     s.ok("offsets survive the consumer");
     for (int i = 0; i < 10; i++) p.send(Rocket.message(topic, "T", "c" + i));
-    if (!s.arg("kill", "yes").equals("no")) s.killServer();
-    s.equal(Rocket.numbered("c", 10), round(s, topic, "three", 10), "after a kill of the server");
+    s.killServer();
+    List<String> third = round(s, topic, "three", 10);
+    s.check(third.containsAll(Rocket.numbered("c", 10)), "after a kill of the server only " + third);
+    // The client sends its last offsets without asking for an answer, so the kill may take those of the second round.
+    s.check(third.stream().noneMatch(t -> t.startsWith("a")), "the first round came again: " + third);
     s.await(
         "the producer goes on",
         30,
@@ -39,7 +43,7 @@ public final class Offsets {
     s.ok("offsets and messages survive the server");
   }
 
-  static java.util.List<String> round(Scenario s, String topic, String instance, int count) throws Exception {
+  static List<String> round(Scenario s, String topic, String instance, int count) throws Exception {
     DefaultMQPushConsumer c = Rocket.consumer(s, "CG_offsets", instance);
     c.subscribe(topic, "*");
     Queue<MessageExt> seen = Rocket.collect(c);

@@ -27,7 +27,8 @@ public final class Transactions {
           public LocalTransactionState checkLocalTransaction(MessageExt m) {
             String text = Rocket.text(m);
             checks.merge(text, 1, Integer::sum);
-            return text.equals("checked-commit")
+            // A decision that is still on its way may be asked for as well.
+            return text.endsWith("commit")
                 ? LocalTransactionState.COMMIT_MESSAGE
                 : LocalTransactionState.ROLLBACK_MESSAGE;
           }
@@ -56,11 +57,13 @@ public final class Transactions {
     s.equal("kept", m.getUserProperty("own"), "user property");
     s.ok("commit");
     // Six seconds of immunity, then the scan that follows.
-    s.await("check-back of both", 60, () -> checks.size() == 2);
+    s.await(
+        "check-back of both",
+        60,
+        () -> checks.containsKey("checked-commit") && checks.containsKey("checked-rollback"));
     s.await("the one committed by a check", 15, () -> seen.size() >= 2);
     Thread.sleep(500);
     s.equal(List.of("checked-commit", "commit"), Rocket.sortedTexts(seen), "what became visible");
-    s.equal(Set.of("checked-commit", "checked-rollback"), checks.keySet(), "what was checked");
     c.shutdown();
     p.shutdown();
     s.ok("check-back");

@@ -1,0 +1,267 @@
+//! Who is there: producers and consumers by group, as their last heartbeats say. Nothing here
+//! survives a restart; clients say it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use broker::id::{Millis, SessionId};
+use remoting::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel, SubscriptionData};
+use remoting::{Language, Version};
+
+/// A member that has not said anything for so long is gone.
+pub const EXPIRY_MS: u64 = 120_000;
+
+/// One channel in one group.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub id: Box<str>,
+    pub address: SocketAddr,
+    pub language: Language,
+    pub version: Version,
+    pub last_beat: Millis,
+}
+
+/// What a group wants of a topic, with the tags that readers are picked by.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    pub data: SubscriptionData,
+    /// `None` wants everything.
+    pub tags: Option<Arc<[u32]>>,
+}
+
+/// The members of a consumer group. What they want of topics is the group's; if members differ,
+/// the last one who spoke is right, as in Apache.
+#[derive(Debug, Default)]
+pub struct ConsumerGroup {
+    pub members: BTreeMap<SessionId, Client>,
+    pub subscriptions: BTreeMap<Box<str>, Subscription>,
+    pub consume_type: Option<ConsumeType>,
+    pub model: Option<MessageModel>,
+    pub from_where: Option<ConsumeFromWhere>,
+    fingerprint: i32,
+}
+
+impl ConsumerGroup {
+    pub fn is_broadcasting(&self) -> bool {
+        self.model == Some(MessageModel::Broadcasting)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Clients {
+    consumers: BTreeMap<Box<str>, ConsumerGroup>,
+    producers: BTreeMap<Box<str>, BTreeMap<SessionId, Client>>,
+    /// Groups whose members are to be told that something changed.
+    changed: BTreeSet<Box<str>>,
+}
+
+/// Picks the hashes of the tags out of a subscription's text: `None` is everything.
+pub fn tags_of(text: &str) -> Result<Option<Arc<[u32]>>, &'static str> {
+    if text.is_empty() || text == "*" {
+        return Ok(None);
+    }
+    let tags: Vec<u32> = text
+        .split("||")
+        .map(str::trim)
+        .filter(|tag| !tag.is_empty())
+        .map(crate::partition::tag_hash)
+        .collect();
+    if tags.is_empty() {
+        return Err("parse the consumer's subscription failed: subString split error");
+    }
+    Ok(Some(tags.into()))
+}
+
+impl Clients {
+    pub fn consumer_group(&self, group: &str) -> Option<&ConsumerGroup> {
+        self.consumers.get(group)
+    }
+
+    pub fn producer_group(&self, group: &str) -> Option<&BTreeMap<SessionId, Client>> {
+        self.producers.get(group)
+    }
+
+    pub fn consumer_groups(&self) -> impl Iterator<Item = (&str, &ConsumerGroup)> {
+        self.consumers.iter().map(|(name, group)| (&**name, group))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.consumers.is_empty() && self.producers.is_empty()
+    }
+
+    /// A producer says that it is there.
+    pub fn produces(&mut self, group: &str, session: SessionId, client: Client) {
+        match self.producers.get_mut(group) {
+            Some(members) => {
+                members.insert(session, client);
+            }
+            None => {
+                self.producers.insert(group.into(), BTreeMap::from([(session, client)]));
+            }
+        }
+    }
+
+    /// A consumer says that it is there and what it wants; answers whether the client must say
+    /// again what it wants, because we do not know it.
+    pub fn consumes(
+        &mut self,
+        session: SessionId,
+        client: Client,
+        data: &ConsumerData,
+        fingerprint: i32,
+        without_subscriptions: bool,
+    ) -> bool {
+        let name: Box<str> = data.group_name.as_str().into();
+        let group = self.consumers.entry(name.clone()).or_default();
+        let is_unknown = fingerprint != 0 && group.fingerprint != fingerprint;
+        if !without_subscriptions {
+            group.fingerprint = fingerprint;
+        }
+        let is_new = match group.members.insert(session, client) {
+            None => true,
+            Some(before) => group.members.get(&session).is_some_and(|now| now.id != before.id),
+        };
+        group.consume_type = data.consume_type;
+        group.model = data.message_model;
+        group.from_where = data.consume_from_where;
+        let is_other = !without_subscriptions && group.subscribe(&data.subscription_data_set);
+        if is_new || is_other {
+            self.changed.insert(name);
+        }
+        is_unknown
+    }
+
+    /// A client leaves one group, or both of its kinds, by request 35.
+    pub fn unregister(&mut self, session: SessionId, producer: Option<&str>, consumer: Option<&str>) {
+        if let Some(name) = producer
+            && let Some(members) = self.producers.get_mut(name)
+        {
+            members.remove(&session);
+            if members.is_empty() {
+                self.producers.remove(name);
+            }
+        }
+        if let Some(name) = consumer
+            && let Some(group) = self.consumers.get_mut(name)
+            && group.members.remove(&session).is_some()
+        {
+            self.changed.insert(name.into());
+            if group.members.is_empty() {
+                self.consumers.remove(name);
+            }
+        }
+    }
+
+    /// A channel is gone, and with it every membership.
+    pub fn leave(&mut self, session: SessionId) {
+        self.retain(|member, _| member != session);
+    }
+
+    /// Forgets who has not been heard of.
+    pub fn expire(&mut self, now: Millis) {
+        self.retain(|_, client| now.since(client.last_beat) <= EXPIRY_MS);
+    }
+
+    fn retain(&mut self, keep: impl Fn(SessionId, &Client) -> bool) {
+        self.producers.retain(|_, members| {
+            members.retain(|session, client| keep(*session, client));
+            !members.is_empty()
+        });
+        let changed = &mut self.changed;
+        self.consumers.retain(|name, group| {
+            let before = group.members.len();
+            group.members.retain(|session, client| keep(*session, client));
+            if group.members.len() < before {
+                changed.insert(name.clone());
+            }
+            !group.members.is_empty()
+        });
+    }
+
+    /// The groups that changed since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<Box<str>> {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+impl ConsumerGroup {
+    /// Takes over what a member wants; answers whether topics came or went.
+    fn subscribe(&mut self, wanted: &[SubscriptionData]) -> bool {
+        let mut changed = false;
+        for data in wanted {
+            let topic: &str = &data.topic;
+            let known = self.subscriptions.get(topic);
+            if known.is_some_and(|known| known.data.sub_version >= data.sub_version) {
+                continue;
+            }
+            changed |= known.is_none();
+            // The codes that the client computed are what Apache compares with.
+            let tags = if data.sub_string == "*" || data.code_set.is_empty() {
+                None
+            } else {
+                Some(data.code_set.iter().map(|code| *code as u32).collect())
+            };
+            self.subscriptions.insert(topic.into(), Subscription { data: data.clone(), tags });
+        }
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|topic, _| wanted.iter().any(|data| *data.topic == **topic));
+        changed || self.subscriptions.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(id: &str, at: u64) -> Client {
+        Client {
+            id: id.into(),
+            address: "127.0.0.1:5".parse().unwrap(),
+            language: Language::Java,
+            version: Version::V5_3_3,
+            last_beat: Millis(at),
+        }
+    }
+
+    fn data(topics: &[&str]) -> ConsumerData {
+        let wants = |topic: &&str| SubscriptionData {
+            topic: (*topic).to_owned(),
+            sub_string: "*".to_owned(),
+            sub_version: 1,
+            ..SubscriptionData::default()
+        };
+        ConsumerData {
+            group_name: "g".to_owned(),
+            subscription_data_set: topics.iter().map(wants).collect(),
+            ..ConsumerData::default()
+        }
+    }
+
+    #[test]
+    fn members_are_told_of_who_comes_goes_and_wants_something_else() {
+        let mut clients = Clients::default();
+        let mut beat = |session, at, topics: &[&str], clients: &mut Clients| {
+            clients.consumes(SessionId(session), client("c", at), &data(topics), 0, false);
+            clients.take_changed().len()
+        };
+        assert_eq!(beat(1, 0, &["a"], &mut clients), 1);
+        assert_eq!(beat(1, 0, &["a"], &mut clients), 0);
+        assert_eq!(beat(2, 50_000, &["a"], &mut clients), 1);
+        assert_eq!(beat(2, 50_000, &["a", "b"], &mut clients), 1);
+        assert_eq!(beat(2, 50_000, &["a"], &mut clients), 1);
+        clients.expire(Millis(120_001));
+        assert_eq!(clients.take_changed().len(), 1);
+        clients.leave(SessionId(2));
+        assert_eq!(clients.take_changed().len(), 1);
+        assert!(clients.is_empty());
+    }
+
+    #[test]
+    fn subscriptions_are_texts_of_tags() {
+        assert_eq!(tags_of("*"), Ok(None));
+        assert_eq!(tags_of(""), Ok(None));
+        assert_eq!(tags_of("TagA || TagB"), Ok(Some([2_598_919, 2_598_920].into())));
+        assert!(tags_of("||").is_err());
+    }
+}
