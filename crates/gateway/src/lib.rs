@@ -24,8 +24,14 @@
 //! * Whatever a peer can grow has a named limit, checked before memory is taken.
 
 pub mod access;
+pub mod amqp;
+pub mod birth;
 pub mod convert;
 pub mod door;
 pub mod language;
+pub mod openwire;
 pub mod partition;
+pub mod predeclared;
 pub mod remoting;
+pub mod selector;
+pub mod view;

@@ -3,11 +3,15 @@
 //! A key that nobody reads is an error, wherever it stands: a misspelt limit that is silently
 //! ignored is found on the day it is needed.
 
+mod keys;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::{Table, Value};
+
+use keys::{check_keys, plain_value, set};
 
 /// Every environment variable with this prefix is a key: `TROIKA__LISTENERS__AMQP=5673`.
 pub const ENV_PREFIX: &str = "TROIKA__";
@@ -67,8 +71,8 @@ impl Default for Listeners {
 pub struct Broker {
     pub name: String,
     pub cluster: String,
-    /// The host in routes; if none is given, the address at which the asking client came in.
-    pub advertised_host: Option<String>,
+    /// The IP address in routes and in offset message ids; `listeners.bind` if none is given.
+    pub advertised_host: Option<IpAddr>,
 }
 
 impl Default for Broker {
@@ -246,26 +250,6 @@ pub struct Override {
     pub value: Value,
 }
 
-/// All keys, dotted, save those of `users`.
-const KEYS: [&str; 15] = [
-    "data_dir",
-    "listeners.bind",
-    "listeners.amqp",
-    "listeners.openwire",
-    "listeners.nameserver",
-    "listeners.remoting",
-    "listeners.remoting_vip",
-    "broker.name",
-    "broker.cluster",
-    "broker.advertised_host",
-    "limits.connections",
-    "limits.outbox_bytes",
-    "limits.unread_bytes",
-    "limits.unsynced_bytes",
-    "log.level",
-];
-const USER_KEYS: [&str; 5] = ["name", "password", "password_hash", "tags", "loopback_only"];
-
 impl Config {
     /// Reads a file (the one named, else `troika.toml` if it is there), the environment and the
     /// flags.
@@ -369,131 +353,9 @@ impl Listeners {
     }
 }
 
-/// Refuses a table with a key that nobody reads.
-fn check_keys(table: &Table, origin: &Origin) -> Result<(), ConfigError> {
-    for (section, value) in table {
-        match value {
-            Value::Array(users) if section == "users" => {
-                for key in users
-                    .iter()
-                    .filter_map(Value::as_table)
-                    .flat_map(Table::keys)
-                {
-                    if !USER_KEYS.contains(&key.as_str()) {
-                        let known = USER_KEYS.into_iter().map(String::from);
-                        return Err(unknown(key, known, origin));
-                    }
-                }
-            }
-            Value::Table(section_table) if section != "users" => {
-                let known_section = KEYS
-                    .iter()
-                    .any(|key| key.split('.').next() == Some(section));
-                if !known_section {
-                    return Err(unknown_key(section, origin));
-                }
-                for key in section_table.keys() {
-                    check_key(&format!("{section}.{key}"), origin)?;
-                }
-            }
-            Value::Array(_)
-            | Value::Table(_)
-            | Value::String(_)
-            | Value::Integer(_)
-            | Value::Float(_)
-            | Value::Boolean(_)
-            | Value::Datetime(_) => check_key(section, origin)?,
-        }
-    }
-    Ok(())
-}
-
-fn check_key(key: &str, origin: &Origin) -> Result<(), ConfigError> {
-    if KEYS.contains(&key) {
-        Ok(())
-    } else {
-        Err(unknown_key(key, origin))
-    }
-}
-
-fn unknown_key(key: &str, origin: &Origin) -> ConfigError {
-    // A key without its section is the likeliest slip of all.
-    let in_section = format!(".{key}");
-    if let Some(whole) = KEYS.into_iter().find(|known| known.ends_with(&in_section)) {
-        let suggestion = Some(whole.into());
-        return ConfigError::UnknownKey {
-            key: key.into(),
-            origin: origin.clone(),
-            suggestion,
-        };
-    }
-    let sections = KEYS
-        .iter()
-        .filter_map(|key| key.split_once('.'))
-        .map(|(section, _)| section);
-    let known = KEYS
-        .into_iter()
-        .chain(sections)
-        .chain(["users"])
-        .map(String::from);
-    unknown(key, known, origin)
-}
-
-/// A suggestion must share most of its letters with what was written.
-const SIMILARITY_MIN: f64 = 0.6;
-
-fn unknown(key: &str, known: impl IntoIterator<Item = String>, origin: &Origin) -> ConfigError {
-    let best = known
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::normalized_damerau_levenshtein(key, &candidate),
-                candidate,
-            )
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let suggestion = best
-        .filter(|(likeness, _)| *likeness >= SIMILARITY_MIN)
-        .map(|(_, candidate)| candidate);
-    ConfigError::UnknownKey {
-        key: key.into(),
-        origin: origin.clone(),
-        suggestion,
-    }
-}
-
-/// A variable's text as the value it looks like; names and paths stay text whatever they look
-/// like.
-fn plain_value(key: &str, text: &str) -> Value {
-    let is_number =
-        key.starts_with("limits.") || (key.starts_with("listeners.") && key != "listeners.bind");
-    match text.parse::<i64>() {
-        Ok(number) if is_number => Value::Integer(number),
-        Ok(_) | Err(_) => Value::String(text.into()),
-    }
-}
-
-fn set(table: &mut Table, key: &str, value: Value, origin: &Origin) -> Result<(), ConfigError> {
-    check_key(key, origin)?;
-    match key.split_once('.') {
-        None => table.insert(key.into(), value),
-        Some((section, name)) => {
-            let entry = table
-                .entry(section)
-                .or_insert_with(|| Value::Table(Table::new()));
-            let Value::Table(section) = entry else {
-                return Err(ConfigError::Value(format!(
-                    "\"{section}\" must be a section"
-                )));
-            };
-            section.insert(name.into(), value)
-        }
-    };
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::keys::KEYS;
     use super::*;
 
     fn parse(text: &str, env: &[(&str, &str)], flags: &[Override]) -> Result<Config, String> {
@@ -540,7 +402,7 @@ mod tests {
     fn every_listed_key_is_read() {
         for key in KEYS {
             let value = match key {
-                "listeners.bind" => Value::String("::1".into()),
+                "listeners.bind" | "broker.advertised_host" => Value::String("::1".into()),
                 _ if plain_value(key, "1").is_integer() => Value::Integer(1),
                 _ => Value::String("1".into()),
             };

@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     pub read_closed: bool,
     /// `Command::Hold` was given and not taken back.
     pub held: bool,
+    /// Its door left bytes unread while much was unsent, perhaps for that reason.
+    pub crowded: bool,
     /// Listed as having something to send.
     pub dirty: bool,
     /// Listed as having something to read.
@@ -80,6 +82,7 @@ impl Connection {
             writable: true,
             read_closed: false,
             held: false,
+            crowded: false,
             dirty: false,
             queued: false,
             ending: None,

@@ -1,17 +1,39 @@
 //! The three doors: which machine speaks which wire, and at which listener.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use broker::event::Event;
 use broker::id::{Millis, SessionId};
 use broker::topology::TopologyFact;
+use gateway::amqp::AmqpDoor;
 use gateway::door::{Closing, Context, Door, Peer, Wire};
+use gateway::remoting::RemotingDoor;
 
 use crate::config::{Config, Listeners};
 
+/// What the operator says about the RocketMQ door. Its clients are told an address and dial it,
+/// so a broker that listens everywhere has to be told which of its addresses they reach.
+pub(crate) fn remoting_settings(config: &Config) -> gateway::remoting::Settings {
+    let bind = config.listeners.bind;
+    let reachable = if bind.is_unspecified() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        bind
+    };
+    gateway::remoting::Settings {
+        broker: config.broker.name.as_str().into(),
+        cluster: config.broker.cluster.as_str().into(),
+        advertised_ip: config.broker.advertised_host.unwrap_or(reachable),
+        broker_port: config.listeners.remoting,
+        ..gateway::remoting::Settings::default()
+    }
+}
+
 /// Makes the doors, in the order of [`Wire`].
-pub fn doors(_config: &Config) -> [Box<dyn Door>; 3] {
-    [Box::new(Shut), Box::new(Shut), Box::new(Shut)]
+pub fn doors(config: &Config) -> [Box<dyn Door>; 3] {
+    let amqp = AmqpDoor::new(gateway::amqp::Settings::default());
+    let remoting = RemotingDoor::new(remoting_settings(config));
+    [Box::new(amqp), Box::new(Shut), Box::new(remoting)]
 }
 
 /// The doors of a reactor by their wire.

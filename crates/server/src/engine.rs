@@ -7,7 +7,6 @@
 //! passed over: it was settled in the meantime.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 
 use broker::event::{Effects, Event, Frame, Load, PageSlot, Records};
@@ -23,6 +22,7 @@ use store::{
 };
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::fault::Fault;
 use crate::founding::founding;
 use crate::volatile::VolatileBodies;
@@ -63,8 +63,8 @@ impl Records for Bodies {
             .or_else(|| self.loaded.get(&message).map(|record| &**record))
     }
 
-    fn with_properties(&self, _record: &Record<'_>, look: &mut dyn FnMut(&dyn Properties)) {
-        look(&());
+    fn with_properties(&self, record: &Record<'_>, look: &mut dyn FnMut(&dyn Properties)) {
+        gateway::view::with_properties(record, look);
     }
 }
 
@@ -72,10 +72,11 @@ impl Engine {
     /// Recovers what the data directory holds. `ring` is called by the store's threads when
     /// [`Engine::complete`] has something to do.
     pub fn open(
-        data_dir: &Path,
+        config: &Config,
         ring: Arc<dyn Fn() + Send + Sync>,
         clock: &mut Clock,
     ) -> Result<Engine, Fault> {
+        let data_dir = config.data_dir.0.as_path();
         let mut newborn = [0; 16];
         getrandom::fill(&mut newborn)?;
         let options = Options::new(NodeId(u128::from_le_bytes(newborn)), ring);
@@ -91,9 +92,9 @@ impl Engine {
         }
         let mut node = match checkpoint {
             Some(checkpoint) => {
-                Node::restore(founding(), &checkpoint.state).map_err(Fault::Restore)?
+                Node::restore(founding(config), &checkpoint.state).map_err(Fault::Restore)?
             }
-            None => Node::new(founding()),
+            None => Node::new(founding(config)),
         };
         let mut replayed = 0u64;
         for frame in frames {

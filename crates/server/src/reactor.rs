@@ -18,6 +18,8 @@
 //! in its buffer when its peer vanishes loses it, as it must; one whose door was waiting for an
 //! answer then loses the commands behind it as well, none of which were answered.
 
+mod sockets;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,10 +33,10 @@ use broker::id::{SessionId, Token as CommandToken};
 use broker::pass::Command;
 use broker::refusal::Refusal;
 use broker::topology::Change;
-use gateway::door::{Closing, Peer, Wire};
+use gateway::door::{Closing, Links, Wire};
 
 use crate::config::Limits;
-use crate::connection::{Flushed, READ_BYTES, Reading};
+use crate::connection::READ_BYTES;
 use crate::core::Core;
 use crate::doors::{Doors, Entrance};
 use crate::fault::Fault;
@@ -50,10 +52,6 @@ const EVENTS_MAX: usize = 1024;
 
 /// Hand-overs to the node in one turn; sockets must be looked at in between.
 const ROUNDS_MAX: usize = 16;
-/// Connections accepted in one turn and from one listener.
-const ACCEPTS_MAX: usize = 256;
-/// After the system refused a connection (no more files), accepting is tried again this late.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Whoever has not taken our last words when the process stops does not get them.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -227,97 +225,6 @@ impl Reactor {
         clocked.into_iter().chain(timed).min()
     }
 
-    fn note_readiness(&mut self) {
-        for event in &self.events {
-            let token = event.token();
-            if token == WAKER || token == SIGNAL {
-                continue;
-            }
-            if let Some(number) = token.0.checked_sub(LISTENERS) {
-                if let Some(listening) = self.listeners.get_mut(number) {
-                    listening.ready = true;
-                }
-                continue;
-            }
-            let seat = Seat(token.0 as u32);
-            let Some(connection) = self.core.links.at(seat) else {
-                continue;
-            };
-            // A broken socket is told as both: whichever is tried next finds it.
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                connection.readable = true;
-                connection.read_closed |= event.is_read_closed() || event.is_error();
-                queue(connection, seat, &mut self.ready);
-            }
-            if event.is_writable() || event.is_write_closed() || event.is_error() {
-                connection.became_writable();
-                if connection.unsent() > 0 {
-                    self.core.links.mark_dirty(seat);
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        if self.accept_retry.is_some_and(|at| at <= Instant::now()) {
-            self.accept_retry = None;
-            self.listeners
-                .iter_mut()
-                .for_each(|listening| listening.ready = true);
-        }
-        for number in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS_MAX {
-                let listening = &mut self.listeners[number];
-                if !listening.ready {
-                    break;
-                }
-                match listening.listener.accept() {
-                    Ok((socket, remote)) => {
-                        let wire = listening.entrance.wire;
-                        self.welcome(wire, socket, remote);
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => listening.ready = false,
-                    Err(e) if is_of_the_peer(&e) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "cannot accept connections");
-                        listening.ready = false;
-                        self.accept_retry = Some(Instant::now() + ACCEPT_RETRY);
-                    }
-                }
-            }
-        }
-    }
-
-    fn welcome(&mut self, wire: Wire, socket: mio::net::TcpStream, remote: std::net::SocketAddr) {
-        if self.core.links.len() >= self.limits.connections {
-            let max = self.limits.connections;
-            tracing::warn!(%remote, "connection refused: limits.connections has reached {max}");
-            return;
-        }
-        // Answers are small and awaited; Nagle's algorithm would hold them back.
-        let local = socket.set_nodelay(true).and_then(|()| socket.local_addr());
-        let Ok(local) = local else { return };
-        let peer = Peer { remote, local };
-        let (seat, session) = self.core.links.insert(wire, peer, socket);
-        let Some(connection) = self.core.links.at(seat) else {
-            return;
-        };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let token = Token(seat.0 as usize);
-        if let Err(error) = self
-            .poll
-            .registry()
-            .register(connection.socket_mut(), token, both)
-        {
-            tracing::error!(%error, "cannot watch a connection");
-            self.core.links.remove(seat);
-            return;
-        }
-        tracing::debug!(?wire, %remote, session = session.0, "connection opened");
-        let door = self.doors.at(wire);
-        self.core.with(|cx| door.opened(session, peer, cx));
-    }
-
     fn tick(&mut self) {
         let now = self.core.now();
         for door in self.doors.each() {
@@ -326,87 +233,6 @@ impl Reactor {
             }
         }
         self.stirred |= self.core.engine.deadline().is_some_and(|at| at <= now);
-    }
-
-    fn read_ready(&mut self) -> Work {
-        let mut work = Work::default();
-        if self.disk_is_behind() {
-            return work;
-        }
-        for seat in std::mem::take(&mut self.ready) {
-            let bytes = self.read(seat);
-            work.read_bytes += bytes;
-            work.reads += usize::from(bytes > 0);
-        }
-        work
-    }
-
-    /// What waits for the disk waits in memory: nobody is read from while that is too much. The
-    /// store rings when it has caught up.
-    fn disk_is_behind(&self) -> bool {
-        self.core.engine.unsynced_bytes() > self.limits.unsynced_bytes
-    }
-
-    /// Reads once from a connection and gives its door what there is.
-    fn read(&mut self, seat: Seat) -> usize {
-        let Some(connection) = self.core.links.at(seat) else {
-            return 0;
-        };
-        connection.queued = false;
-        if !may_read(connection, &self.limits) {
-            return 0;
-        }
-        let session = connection.session;
-        let in_front = connection.unread_is_short();
-        let before = if in_front { connection.unread_len() } else { 0 };
-        let bytes = match connection.read(&mut self.scratch) {
-            Reading::Nothing => return 0,
-            Reading::End => {
-                self.peer_ended(seat);
-                return 0;
-            }
-            Reading::Bytes(bytes) => bytes,
-        };
-        if in_front {
-            let offered = &self.scratch[..bytes];
-            let door = self.doors.of(session);
-            let consumed = self.core.with(|cx| door.received(session, offered, cx));
-            if let Some(connection) = self.core.links.of(session) {
-                connection.copy_unread(&offered[consumed..]);
-            }
-        } else {
-            self.offer_unread(session);
-        }
-        if let Some(connection) = self.core.links.of(session) {
-            queue(connection, seat, &mut self.ready);
-        }
-        bytes - before
-    }
-
-    /// Gives a door again what it has left over.
-    fn offer_unread(&mut self, session: SessionId) {
-        let Some(connection) = self.core.links.of(session) else {
-            return;
-        };
-        let unread = connection.take_unread();
-        if unread.is_empty() {
-            return;
-        }
-        let door = self.doors.of(session);
-        let consumed = self.core.with(|cx| door.received(session, &unread, cx));
-        if let Some(connection) = self.core.links.of(session) {
-            connection.keep_unread(unread, consumed);
-        }
-    }
-
-    fn peer_ended(&mut self, seat: Seat) {
-        let Some(connection) = self.core.links.at(seat) else {
-            return;
-        };
-        match &mut connection.ending {
-            Some(ending) => ending.peer_done = true,
-            None => self.gone(seat),
-        }
     }
 
     /// Hands over what the doors ask and gives them what comes of it, until nobody asks anything
@@ -473,113 +299,6 @@ impl Reactor {
         self.core.engine.told(events);
     }
 
-    /// Sends early what has grown past the limit, and holds back whoever does not take it: the
-    /// next round would add to it.
-    fn relieve(&mut self) {
-        for seat in self.core.links.take_dirty() {
-            let Some(connection) = self.core.links.at(seat) else {
-                continue;
-            };
-            connection.dirty = false;
-            if connection.unsent() > self.limits.outbox_bytes {
-                self.send(seat);
-            } else {
-                self.core.links.mark_dirty(seat);
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        for seat in self.core.links.take_dirty() {
-            if let Some(connection) = self.core.links.at(seat) {
-                connection.dirty = false;
-                self.send(seat);
-            }
-        }
-    }
-
-    fn send(&mut self, seat: Seat) {
-        let Some(connection) = self.core.links.at(seat) else {
-            return;
-        };
-        let session = connection.session;
-        let flushed = connection.flush();
-        let unsent = connection.unsent();
-        if flushed == Flushed::Broken {
-            self.gone(seat);
-            return;
-        }
-        if !connection.held && unsent > self.limits.outbox_bytes {
-            connection.held = true;
-            self.core.pass.push(session, Command::Hold);
-        } else if connection.held && unsent <= self.limits.outbox_bytes / 2 {
-            connection.held = false;
-            self.core.pass.push(session, Command::Resume);
-        }
-        if flushed == Flushed::All {
-            self.core.links.reclaim(seat);
-        }
-        self.read_on(session);
-    }
-
-    /// What stopped reading may have gone.
-    fn read_on(&mut self, session: SessionId) {
-        let Some(seat) = self.core.links.find(session) else {
-            return;
-        };
-        let Some(connection) = self.core.links.at(seat) else {
-            return;
-        };
-        if may_read(connection, &self.limits) {
-            queue(connection, seat, &mut self.ready);
-        }
-    }
-
-    /// Ends the connections that were asked to close and are ready for it.
-    fn end(&mut self) {
-        let ending = self.core.links.take_ending();
-        if ending.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        for session in ending {
-            let Some(seat) = self.core.links.find(session) else {
-                continue;
-            };
-            let Some(connection) = self.core.links.at(seat) else {
-                continue;
-            };
-            let Some(ending) = connection.ending else {
-                continue;
-            };
-            let sent = connection.unsent() == 0;
-            let over = match ending.closing {
-                Closing::Now => true,
-                Closing::Sent => sent,
-                Closing::Grace { .. } => sent && ending.peer_done,
-            };
-            if over || ending.limit <= now {
-                self.gone(seat);
-            } else {
-                self.core.links.keep_ending(session);
-            }
-        }
-    }
-
-    /// Takes a connection away and tells its door.
-    fn gone(&mut self, seat: Seat) {
-        let Some(mut connection) = self.core.links.remove(seat) else {
-            return;
-        };
-        let session = connection.session;
-        let _ = self.poll.registry().deregister(connection.socket_mut());
-        connection.part(&mut self.scratch);
-        tracing::debug!(remote = %connection.peer.remote, session = session.0, "connection closed");
-        drop(connection);
-        let door = self.doors.of(session);
-        self.core.with(|cx| door.closed(session, cx));
-    }
-
     /// The orderly end: the doors say goodbye, everybody is sent what waits, everything appended
     /// becomes durable, and the next start finds a checkpoint.
     fn leave(mut self) -> Result<(), Fault> {
@@ -598,7 +317,7 @@ impl Reactor {
                 .at(*seat)
                 .map(|connection| connection.session);
             if let Some(session) = session {
-                gateway::door::Links::close(&mut self.core.links, session, Closing::Sent);
+                self.core.links.close(session, Closing::Sent);
             }
         }
         while self.core.links.len() > 0 && Instant::now() < limit {
@@ -635,34 +354,4 @@ impl Reactor {
 /// The waker that the store rings when it has finished something.
 pub(crate) fn waker(poll: &Poll) -> io::Result<Arc<Waker>> {
     Ok(Arc::new(Waker::new(poll.registry(), WAKER)?))
-}
-
-fn queue(connection: &mut crate::connection::Connection, seat: Seat, ready: &mut Vec<Seat>) {
-    if connection.readable && !connection.queued {
-        connection.queued = true;
-        ready.push(seat);
-    }
-}
-
-fn may_read(connection: &crate::connection::Connection, limits: &Limits) -> bool {
-    let ending = match connection.ending {
-        None => true,
-        Some(ending) => match ending.closing {
-            Closing::Grace { .. } => !ending.peer_done,
-            Closing::Now | Closing::Sent => false,
-        },
-    };
-    ending
-        && connection.unread_len() < limits.unread_bytes
-        && connection.unsent() <= limits.outbox_bytes.saturating_mul(2)
-}
-
-/// A connection that failed before it was accepted says nothing about the listener.
-fn is_of_the_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
 }

@@ -64,7 +64,7 @@ impl Server {
             let _ = waker.wake();
         });
         let mut clock = Clock::default();
-        let engine = Engine::open(&config.data_dir.0, ring, &mut clock)?;
+        let engine = Engine::open(config, ring, &mut clock)?;
         let core = Core::new(engine, clock, Entropy::new()?);
         let doors = Doors::new(doors);
         let stop = Arc::clone(&stopper.stop);

@@ -77,6 +77,28 @@ impl FrameBuilder {
         Ok(slot)
     }
 
+    /// Takes over records that already lie back to back, without copying them, and sums each.
+    ///
+    /// # Panics
+    /// When `sizes` do not add up to the bytes.
+    pub fn with_records(
+        records: Vec<u8>,
+        sizes: impl Iterator<Item = u32>,
+    ) -> Result<FrameBuilder, FrameFull> {
+        let mut drafts = Vec::with_capacity(sizes.size_hint().0);
+        let mut start = 0usize;
+        for length in sizes {
+            let record = &records[start..start + length as usize];
+            let crc = crc(record);
+            drafts.push(Draft { start: start as u32, length, crc, ..Draft::default() });
+            start += length as usize;
+        }
+        assert_eq!(start, records.len(), "the sizes of the records do not add up");
+        let builder = FrameBuilder { drafts, records, ..FrameBuilder::default() };
+        let fits = builder.drafts.len() <= FRAME_MESSAGES_MAX && builder.bytes() <= FRAME_BYTES_MAX;
+        if fits { Ok(builder) } else { Err(FrameFull) }
+    }
+
     /// Takes the last record back, for instance because nobody wants it.
     pub fn pop_record(&mut self) {
         if let Some(draft) = self.drafts.pop() {

@@ -10,22 +10,29 @@
 //! Caveat: choosing among the consumers of one queue looks at each of them once per message when
 //! none of the first has credit. It matters with thousands of consumers on one queue.
 
+mod asked;
 mod pump;
 pub(crate) mod reads;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::event::{Answer, Effects, Event, Load, PageSlot, QueueStatus, Records};
+use crate::event::{Answer, Effects, Event, PageSlot, QueueStatus, Records};
 use crate::id::{
     ConsumerId, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token,
 };
-use crate::ledger::{Fact, Ledger, Reason};
+use crate::ledger::{Fact, Ledger, Lookup, QueueLedger, Reason, Settled};
 use crate::map::IdMap;
 use crate::pass::{ConsumerOptions, Credit, Mode, Outcome, Sharing};
 use crate::record::DeathReason;
 use crate::refusal::Refusal;
 use crate::topology::DeadLetter;
-use reads::Reads;
+pub(crate) use asked::{Asked, RECORDS_MAX};
+use reads::{DoomedLater, Reads};
+use sweep::Sweep;
+
+/// Messages that are on their way out at a time; further ones expire when there is room again.
+const DOOMED_MAX: usize = 4096;
 
 pub struct Dispatch {
     shard: ShardId,
@@ -40,6 +47,8 @@ pub struct Dispatch {
     checks: BTreeSet<(Millis, QueueId)>,
     pub(crate) reads: Reads,
     wanted: Wanted,
+    asked: Asked,
+    sweep: Sweep,
 }
 
 /// What dispatch wants logged.
@@ -49,11 +58,36 @@ pub struct Wanted {
     /// Somebody waits for one of the facts.
     pub must_sync: bool,
     pub doomed: Vec<Doomed>,
+    next_serial: u64,
+    /// The serials of doomed messages of which it is not decided yet where they go.
+    dooming: BTreeSet<u64>,
+}
+
+impl Wanted {
+    /// A message begins to leave.
+    fn begin_doom(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.dooming.insert(self.next_serial);
+        self.next_serial
+    }
+
+    /// The mark is moved: what is below it may be handed out once that is applied, so it must be
+    /// synced before. It happens once in thousands of messages.
+    fn offer(&mut self, queue: QueueId, below: Position) {
+        self.facts.push(Fact::Offered { queue, below });
+        self.must_sync = true;
+    }
+
+    fn settle(&mut self, queue: QueueId, range: std::ops::Range<Position>, reason: Reason) {
+        Fact::Settled { queue, range, reason }.join(&mut self.facts);
+    }
 }
 
 /// A message that shall leave its queue for another place, or for none.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Doomed {
+    /// In the order in which they were doomed.
+    pub serial: u64,
     pub queue: QueueId,
     pub position: Position,
     pub message: MessageRef,
@@ -106,6 +140,8 @@ struct QueueDispatch {
     /// The one that is served, of those that asked to be the only one served.
     active: Option<ConsumerId>,
     gets: VecDeque<Get>,
+    /// Positions that are purged and not settled yet.
+    purging: u64,
     stall: Option<Stall>,
     is_dirty: bool,
     check: Option<Millis>,
@@ -153,7 +189,59 @@ impl Dispatch {
             checks: BTreeSet::new(),
             reads: Reads::default(),
             wanted: Wanted::default(),
+            asked: Asked::default(),
+            sweep: Sweep::REST,
         }
+    }
+
+    /// The serial of the last message that was doomed.
+    pub fn last_doomed(&self) -> u64 {
+        self.wanted.next_serial
+    }
+
+    /// Whether a message with this serial, or one doomed before, is still on its way out.
+    pub fn is_dooming(&self, serial: u64) -> bool {
+        self.wanted.dooming.first().is_some_and(|first| *first <= serial)
+    }
+
+    /// It is decided where a doomed message goes.
+    pub fn doom_decided(&mut self, serial: u64) {
+        self.wanted.dooming.remove(&serial);
+    }
+
+    /// A doomed message could not go where it should and is free again.
+    pub fn reprieve(&mut self, doomed: &Doomed, ledger: &Ledger) {
+        self.doom_decided(doomed.serial);
+        if let Some(state) = self.queues.get_mut(&doomed.queue) {
+            state.give_back(doomed.position, true, &mut self.consumers);
+        }
+        self.mark_dirty(doomed.queue, ledger);
+    }
+
+    pub fn has_consumer(&self, consumer: ConsumerId) -> bool {
+        self.consumers.contains_key(&consumer)
+    }
+
+    /// Settles a doomed message that goes nowhere.
+    pub fn settle_now(&mut self, doomed: &Doomed, reason: Reason) {
+        self.wanted.settle(doomed.queue, doomed.position..doomed.position.next(), reason);
+    }
+
+    fn is_burdened(&self) -> bool {
+        self.wanted.dooming.len() >= DOOMED_MAX
+    }
+
+    /// Whether a live position is neither handed out nor on its way to be settled.
+    fn is_free(&mut self, queue: QueueId, position: Position, ledger: &Ledger) -> bool {
+        Self::queue(&mut self.queues, queue, ledger).is_some_and(|state| {
+            let fresh = position >= state.cursor && !state.out.contains_key(&position);
+            fresh || state.returned.contains_key(&position)
+        })
+    }
+
+    /// A record that was asked for can be read now.
+    pub fn record_came(&mut self, message: MessageRef) {
+        self.asked.record_came(message);
     }
 
     /// The dispatch state of a queue that exists in the ledger, made on first use.
@@ -164,7 +252,7 @@ impl Dispatch {
     ) -> Option<&'a mut QueueDispatch> {
         let known = ledger.queue(id)?;
         Some(queues.entry(id).or_insert_with(|| QueueDispatch {
-            redelivered_below: known.offered(),
+            redelivered_below: known.redelivered_below(),
             offered_wanted: known.offered(),
             ..QueueDispatch::default()
         }))
@@ -199,12 +287,16 @@ impl Dispatch {
     }
 
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.wanted.facts.is_empty() || !self.wanted.doomed.is_empty()
+        !self.dirty.is_empty()
+            || !self.wanted.facts.is_empty()
+            || !self.wanted.doomed.is_empty()
+            || self.reads.has_work()
     }
 
     pub fn deadline(&self) -> Option<Millis> {
         let check = self.checks.first().map(|(at, _)| *at);
-        check.into_iter().chain(self.reads.deadline()).min()
+        let others = [self.reads.deadline(), self.asked.deadline(), self.sweep.deadline()];
+        check.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     pub fn attach(
@@ -218,12 +310,16 @@ impl Dispatch {
     ) -> Result<(), Refusal> {
         let not_found =
             || Refusal::NotFound { kind: crate::refusal::Kind::Queue, name: name.into() };
+        assert!(!self.consumers.contains_key(&consumer), "consumer {consumer} is attached twice");
         let state = Self::queue(&mut self.queues, queue, ledger).ok_or_else(not_found)?;
+        let browses = |id: &ConsumerId| self.consumers[id].options.mode == Mode::Browse;
         let sole = |id: &ConsumerId| self.consumers[id].options.sharing == Sharing::Sole;
         let clash = match options.sharing {
             _ if options.mode == Mode::Browse => false,
-            Sharing::Sole => !state.consumers.is_empty(),
-            Sharing::Shared | Sharing::Active => state.consumers.iter().any(sole),
+            Sharing::Sole => !state.consumers.iter().all(browses),
+            Sharing::Shared | Sharing::Active => {
+                state.consumers.iter().any(|id| sole(id) && !browses(id))
+            }
         };
         if clash {
             return Err(Refusal::ExclusiveUse { name: name.into() });
@@ -234,18 +330,21 @@ impl Dispatch {
             .consumers
             .partition_point(|id| self.consumers[id].options.priority >= priority);
         state.consumers.insert(at, consumer);
-        if options.sharing == Sharing::Active && state.active.is_none() {
+        let serves = options.sharing == Sharing::Active && options.mode != Mode::Browse;
+        if serves && state.active.is_none() {
             state.active = Some(consumer);
         }
         // The mark is moved ahead before the first message, so that it costs no wait later.
+        let head = ledger
+            .queue(queue)
+            .and_then(|known| known.pages.next_live(state.cursor))
+            .unwrap_or(next);
         if self.shard != ShardId::VOLATILE
             && options.mode != Mode::Browse
-            && state.offered_wanted <= next
+            && state.offered_wanted <= head
         {
-            state.offered_wanted = Position(next.0 + pump::OFFERED_STEP);
-            let below = state.offered_wanted;
-            self.wanted.facts.push(Fact::Offered { queue, below });
-            self.wanted.must_sync = true;
+            state.offered_wanted = Position(head.0 + pump::OFFERED_STEP);
+            self.wanted.offer(queue, state.offered_wanted);
         }
         let credit = match options.credit {
             Credit::None => 0,
@@ -271,10 +370,14 @@ impl Dispatch {
         let state = self.queues.get_mut(&gone.queue)?;
         state.consumers.retain(|id| *id != consumer);
         if state.active == Some(consumer) {
-            let waits = |id: &&ConsumerId| self.consumers[id].options.sharing == Sharing::Active;
+            let waits = |id: &&ConsumerId| {
+                let options = &self.consumers[id].options;
+                options.sharing == Sharing::Active && options.mode != Mode::Browse
+            };
             state.active = state.consumers.iter().find(waits).copied();
         }
-        let last = state.consumers.is_empty() && gone.options.mode != Mode::Browse;
+        let browses = |id: &ConsumerId| self.consumers[id].options.mode == Mode::Browse;
+        let last = state.consumers.iter().all(browses) && gone.options.mode != Mode::Browse;
         self.mark_dirty(gone.queue, ledger);
         last.then_some(gone.queue)
     }
@@ -309,6 +412,7 @@ impl Dispatch {
     ) -> bool {
         let Some(state) = Self::queue(&mut self.queues, queue, ledger) else { return false };
         state.gets.push_back(Get { session, token, mode, holder });
+        self.session(session).holds.insert(queue);
         self.mark_dirty(queue, ledger);
         true
     }
@@ -349,7 +453,7 @@ impl Dispatch {
             Outcome::Accept => {
                 state.take_out(position, Out::Settling);
                 let range = position..position.next();
-                self.want_settled(queue, range, Reason::Accepted);
+                self.wanted.settle(queue, range, Reason::Accepted);
             }
             Outcome::Release | Outcome::ReleaseUntouched => {
                 let Some(redelivered) = lease else { return };
@@ -388,71 +492,62 @@ impl Dispatch {
         let attempts = known.attempts(position);
         let state = self.queues.get_mut(&queue).expect("looked up by the caller");
         match known.pages.get(position) {
-            crate::ledger::Lookup::Entry(entry) => {
+            Lookup::Entry(entry) => {
                 state.take_out(position, Out::Settling);
-                let message = ledger.message(entry);
-                self.wanted.doomed.push(Doomed { queue, position, message, fate, attempts });
+                let (serial, message) = (self.wanted.begin_doom(), ledger.message(entry));
+                let doomed = Doomed { serial, queue, position, message, fate, attempts };
+                self.wanted.doomed.push(doomed);
             }
-            crate::ledger::Lookup::Spilled(slot) => {
+            Lookup::Spilled(slot) => {
                 state.take_out(position, Out::Settling);
-                self.reads.doom_later(slot, queue, position, fate, attempts);
+                let serial = self.wanted.begin_doom();
+                let doomed = DoomedLater { slot, serial, queue, position, fate, attempts };
+                self.reads.doom_later(doomed);
             }
-            crate::ledger::Lookup::Absent => {}
+            Lookup::Absent => {}
         }
-    }
-
-    fn want_settled(
-        &mut self,
-        queue: QueueId,
-        range: std::ops::Range<Position>,
-        reason: Reason,
-    ) {
-        if let Some(Fact::Settled { queue: last, range: open, reason: why }) =
-            self.wanted.facts.last_mut()
-            && *last == queue
-            && open.end == range.start
-            && *why == reason
-        {
-            open.end = range.end;
-            return;
-        }
-        self.wanted.facts.push(Fact::Settled { queue, range, reason });
     }
 
     /// Takes everything that is ready out of a queue; tells how much that was.
     pub fn purge(&mut self, queue: QueueId, ledger: &Ledger) -> u64 {
         let Some(state) = Self::queue(&mut self.queues, queue, ledger) else { return 0 };
         let known = ledger.queue(queue).expect("looked up above");
-        let ready = known.pages.live().saturating_sub(state.out.len() as u64);
-        let mut kept: Vec<_> = state.out.keys().copied().collect();
-        kept.sort_unstable();
-        state.returned.clear();
-        state.cursor = known.pages.next();
-        let mut start = Position(0);
+        let ready = state.ready(known);
+        for position in std::mem::take(&mut state.returned).into_keys() {
+            if position < state.cursor {
+                self.wanted.settle(queue, position..position.next(), Reason::Purged);
+            }
+        }
         let end = known.pages.next();
-        for hole in kept.into_iter().chain([end]) {
+        let mut start = std::mem::replace(&mut state.cursor, end);
+        let mut holes: Vec<_> = state.out.keys().filter(|at| **at >= start).copied().collect();
+        holes.sort_unstable();
+        for hole in holes.into_iter().chain([end]) {
             if start < hole {
-                self.want_settled(queue, start..hole, Reason::Purged);
+                self.wanted.settle(queue, start..hole, Reason::Purged);
             }
             start = hole.next();
         }
+        state.purging += ready;
         ready
     }
 
     pub fn status(&self, queue: QueueId, ledger: &Ledger) -> Option<QueueStatus> {
         let known = ledger.queue(queue)?;
         let state = self.queues.get(&queue);
-        let out = state.map_or(0, |state| state.out.len() as u64);
         let leased = state.map_or(0, |state| {
             state.out.values().filter(|out| matches!(out, Out::Leased { .. })).count() as u64
         });
-        let consumers = state.map_or(0, |state| state.consumers.len() as u32);
-        let ready = known.pages.live().saturating_sub(out);
+        let receives = |id: &&ConsumerId| self.consumers[id].options.mode != Mode::Browse;
+        let consumers =
+            state.map_or(0, |state| state.consumers.iter().filter(receives).count() as u32);
+        let ready = state.map_or(known.pages.live(), |state| state.ready(known));
         Some(QueueStatus { ready, unsettled: leased, consumers })
     }
 
     /// The session is gone. Tells the queues that lost their last consumer with it.
     pub fn end(&mut self, session: SessionId, ledger: &Ledger) -> Vec<QueueId> {
+        self.reads.end(session);
         let Some(state) = self.sessions.get_mut(&session) else { return Vec::new() };
         let consumers = std::mem::take(&mut state.consumers);
         let holds = std::mem::take(&mut state.holds);
@@ -475,20 +570,25 @@ impl Dispatch {
             }
             self.mark_dirty(queue, ledger);
         }
-        self.reads.end(session);
         self.sessions.remove(&session);
         idle
     }
 
-    /// Ranges were settled in the ledger.
-    pub fn settled(&mut self, queue: QueueId, range: std::ops::Range<Position>) {
+    /// A range was settled in the ledger.
+    pub fn settled(&mut self, settled: Settled) {
+        let Settled { queue, range, reason, count } = settled;
         let Some(state) = self.queues.get_mut(&queue) else { return };
+        let was_out = state.out.len();
         if range.end.0 - range.start.0 <= state.out.len() as u64 {
             for position in range.start.0..range.end.0 {
                 state.out.remove(&Position(position));
             }
         } else {
             state.out.retain(|position, _| !range.contains(position));
+        }
+        if reason == Reason::Purged {
+            let others = count.saturating_sub((was_out - state.out.len()) as u64);
+            state.purging = state.purging.saturating_sub(others);
         }
         while let Some((position, _)) = state.returned.range(range.clone()).next() {
             let position = *position;
@@ -525,24 +625,26 @@ impl Dispatch {
         }
     }
 
-    /// A page came from the page file: whoever waits for it goes on.
+    /// A page came from the page file, or went meanwhile: whoever waits for it goes on.
     pub fn page_loaded(&mut self, slot: PageSlot, ledger: &Ledger) {
-        for queue in std::mem::take(&mut self.stalled) {
-            let Some(state) = self.queues.get_mut(&queue) else { continue };
-            if state.stall == Some(Stall::Page(slot)) {
-                state.stall = None;
-                self.mark_dirty(queue, ledger);
-            } else {
-                self.stalled.push(queue);
-            }
-        }
-        for (queue, position, fate, attempts) in self.reads.page_loaded(slot) {
-            let Some(known) = ledger.queue(queue) else { continue };
-            if let crate::ledger::Lookup::Entry(entry) = known.pages.get(position) {
+        self.asked.page_came(slot);
+        for doomed in self.reads.page_loaded(slot) {
+            let DoomedLater { slot: _, serial, queue, position, fate, attempts } = doomed;
+            let entry = ledger.queue(queue).map(|known| known.pages.get(position));
+            if let Some(Lookup::Entry(entry)) = entry {
                 let message = ledger.message(entry);
-                self.wanted.doomed.push(Doomed { queue, position, message, fate, attempts });
+                let doomed = Doomed { serial, queue, position, message, fate, attempts };
+                self.wanted.doomed.push(doomed);
+            } else {
+                self.doom_decided(serial);
             }
         }
+    }
+
+    /// A record that was asked for is in the log no more.
+    pub fn record_gone(&mut self, message: MessageRef) {
+        self.asked.record_came(message);
+        self.reads.record_gone(message);
     }
 
     /// Hands out what can be handed out, and looks at what is due.
@@ -553,15 +655,23 @@ impl Dispatch {
         records: &dyn Records,
         effects: &mut Effects,
     ) {
+        self.asked.advance(now);
         for queue in std::mem::take(&mut self.stalled) {
             let Some(state) = self.queues.get_mut(&queue) else { continue };
             match state.stall {
-                Some(Stall::Record(message)) if records.record(message).is_some() => {
+                Some(Stall::Record(message))
+                    if self.asked.waits_for_record(message)
+                        && records.record(message).is_none() =>
+                {
+                    self.stalled.push(queue);
+                }
+                Some(Stall::Page(slot)) if self.asked.waits_for_page(slot) => {
+                    self.stalled.push(queue);
+                }
+                Some(Stall::Record(_) | Stall::Page(_)) | None => {
                     state.stall = None;
                     self.mark_dirty(queue, ledger);
                 }
-                Some(Stall::Record(_) | Stall::Page(_)) => self.stalled.push(queue),
-                None => self.mark_dirty(queue, ledger),
             }
         }
         while let Some((at, queue)) = self.checks.first().copied()
@@ -578,11 +688,17 @@ impl Dispatch {
             let Some(queue) = self.dirty.pop_front() else { break };
             self.pump(queue, ledger, now, records, effects);
         }
-        self.reads.advance(ledger, now, records, effects);
+        self.advance_sweep(ledger, now);
+        self.reads.advance(ledger, now, records, &mut self.asked, effects);
     }
 }
 
 impl QueueDispatch {
+    /// How much could be handed out.
+    fn ready(&self, known: &QueueLedger) -> u64 {
+        known.pages.live().saturating_sub(self.out.len() as u64 + self.purging)
+    }
+
     fn take_out(&mut self, position: Position, out: Out) {
         self.returned.remove(&position);
         self.out.insert(position, out);
@@ -611,9 +727,4 @@ impl From<QueueStatus> for Answer {
     fn from(status: QueueStatus) -> Answer {
         Answer::Status(status)
     }
-}
-
-/// Asks for records ahead of their delivery.
-fn load(messages: Vec<MessageRef>, effects: &mut Effects) {
-    effects.loads.push(Load::Records(messages));
 }

@@ -1,10 +1,10 @@
 //! Handing out: which message to whom.
 
-use super::{Consumer, Dispatch, Fate, Out, QueueDispatch, Session, Stall, Wanted, load};
+use super::{Asked, Consumer, Dispatch, Doomed, Fate, Out, QueueDispatch, Session, Stall, Wanted};
 use crate::entry::Entry;
-use crate::event::{Delivery, Effects, Event, Load, Records};
+use crate::event::{Delivery, Effects, Event, Records};
 use crate::id::{ConsumerId, Millis, Position, QueueId, SessionId, ShardId};
-use crate::ledger::{Fact, Ledger, Lookup, QueueLedger, Reason};
+use crate::ledger::{Ledger, Lookup, QueueLedger, Reason};
 use crate::map::IdMap;
 use crate::pass::{Mode, Sharing};
 use crate::record::{DeathReason, Record};
@@ -15,8 +15,10 @@ pub const OFFERED_STEP: u64 = 4096;
 const OFFERED_LEFT_MIN: u64 = 2048;
 /// One step of one queue looks at no more messages than this.
 const LOOKS_MAX: u32 = 4096;
+/// How long expired messages wait when too many are on their way out.
+const BURDENED_MS: u64 = 50;
 /// What is read ahead of a consumer that reads from disk.
-const AHEAD_MESSAGES_MAX: usize = 128;
+const AHEAD_MESSAGES_MAX: usize = super::RECORDS_MAX;
 const AHEAD_BYTES_MAX: u64 = 256 << 10;
 
 /// Everything that one step of one queue needs.
@@ -29,6 +31,7 @@ struct Step<'a> {
     records: &'a dyn Records,
     effects: &'a mut Effects,
     wanted: &'a mut Wanted,
+    asked: &'a mut Asked,
     looks: u32,
 }
 
@@ -53,9 +56,9 @@ impl Dispatch {
         };
         queue.is_dirty = false;
         let shard = self.shard;
-        let wanted = &mut self.wanted;
+        let (wanted, asked, looks) = (&mut self.wanted, &mut self.asked, LOOKS_MAX);
         let mut step =
-            Step { id, shard, ledger, known, now, records, effects, wanted, looks: LOOKS_MAX };
+            Step { id, shard, ledger, known, now, records, effects, wanted, asked, looks };
         step.expire_heads(&mut queue);
         step.serve_gets(&mut queue, &mut self.sessions);
         step.serve_consumers(&mut queue, &mut self.consumers, &mut self.sessions);
@@ -100,7 +103,7 @@ impl Step<'_> {
         }
         queue.stall = Some(stall);
         match stall {
-            Stall::Page(slot) => self.effects.loads.push(Load::Page(slot)),
+            Stall::Page(slot) => self.asked.page(slot, self.now, self.effects),
             Stall::Record(_) => {
                 let mut wanted = Vec::new();
                 let mut bytes = 0;
@@ -117,7 +120,7 @@ impl Step<'_> {
                     }
                     from = ahead.next();
                 }
-                load(wanted, self.effects);
+                self.asked.records(wanted, self.now, self.effects);
             }
         }
     }
@@ -127,14 +130,17 @@ impl Step<'_> {
     fn look(&mut self, queue: &mut QueueDispatch, position: Position) -> Look {
         self.looks = self.looks.saturating_sub(1);
         match self.known.pages.get(position) {
+            Lookup::Entry(entry) if entry.has_expired(self.now) && self.is_burdened() => {
+                Look::Stalled
+            }
             Lookup::Entry(entry) if entry.has_expired(self.now) => {
                 queue.take_out(position, Out::Settling);
                 let reason = DeathReason::Expired;
                 let fate = Fate::Died { reason, fallback: None, cause: None };
                 let message = self.ledger.message(entry);
                 let attempts = self.known.attempts(position);
-                let queue = self.id;
-                let doomed = super::Doomed { queue, position, message, fate, attempts };
+                let (serial, queue) = (self.wanted.begin_doom(), self.id);
+                let doomed = Doomed { serial, queue, position, message, fate, attempts };
                 self.wanted.doomed.push(doomed);
                 Look::Gone
             }
@@ -147,8 +153,23 @@ impl Step<'_> {
         }
     }
 
+    fn is_burdened(&self) -> bool {
+        self.wanted.dooming.len() >= super::DOOMED_MAX
+    }
+
+    /// Leaves behind what consumers with filters hold, so that nobody walks over it again.
+    fn move_cursor(&self, queue: &mut QueueDispatch) {
+        while let Some(position) = self.known.pages.next_live(queue.cursor)
+            && queue.out.contains_key(&position)
+        {
+            queue.cursor = position.next();
+        }
+    }
+
     fn expire_heads(&mut self, queue: &mut QueueDispatch) {
+        self.move_cursor(queue);
         while self.looks > 0
+            && !self.is_burdened()
             && let Some(position) = self.next_free(queue, Position(0))
             && let Lookup::Entry(entry) = self.known.pages.get(position)
             && entry.has_expired(self.now)
@@ -160,6 +181,9 @@ impl Step<'_> {
     /// When the message at the head expires.
     fn head_expiry(&self, queue: &QueueDispatch) -> Option<Millis> {
         match self.known.pages.get(self.next_free(queue, Position(0))?) {
+            Lookup::Entry(entry) if self.is_burdened() => {
+                entry.expires(self.now).map(|at| at.max(self.now.plus(BURDENED_MS)))
+            }
             Lookup::Entry(entry) => entry.expires(self.now),
             Lookup::Spilled(_) | Lookup::Absent => None,
         }
@@ -175,10 +199,7 @@ impl Step<'_> {
         let left = queue.offered_wanted.0.saturating_sub(position.0);
         if left < OFFERED_LEFT_MIN {
             queue.offered_wanted = Position(position.0 + OFFERED_STEP);
-            let below = queue.offered_wanted;
-            self.wanted.facts.push(Fact::Offered { queue: self.id, below });
-            // What is applied may be handed out, so the mark must be synced before it is.
-            self.wanted.must_sync = true;
+            self.wanted.offer(self.id, queue.offered_wanted);
         }
         position < offered
     }
@@ -313,19 +334,7 @@ impl Step<'_> {
             }
             Mode::Settled => {
                 queue.take_out(position, Out::Settling);
-                let (start, end) = (position, position.next());
-                match self.wanted.facts.last_mut() {
-                    Some(Fact::Settled { queue: last, range, reason: Reason::Accepted })
-                        if *last == self.id && range.end == start =>
-                    {
-                        range.end = end;
-                    }
-                    _ => self.wanted.facts.push(Fact::Settled {
-                        queue: self.id,
-                        range: start..end,
-                        reason: Reason::Accepted,
-                    }),
-                }
+                self.wanted.settle(self.id, position..position.next(), Reason::Accepted);
             }
         }
         if moves_cursor && position >= queue.cursor {
@@ -363,7 +372,7 @@ impl Step<'_> {
                 }
             };
             queue.gets.pop_front();
-            let ready = self.known.pages.live().saturating_sub(queue.out.len() as u64);
+            let ready = queue.ready(self.known);
             let (session, token) = (get.session, get.token);
             self.effects.events.push(Event::Got { session, token, delivery, ready });
         }
@@ -421,15 +430,18 @@ impl Step<'_> {
                         .iter()
                         .take_while(|other| consumers[other].options.priority == priority)
                         .count();
+                    // Those before it can take nothing in this step.
                     queue.consumers[at..=at + same].rotate_left(1);
-                    at = 0;
+                }
+                Next::Nothing if consumer.options.mode == Mode::Browse => {
+                    consumer.fetching = 0;
+                    self.end_browse(id, consumer);
+                    at += 1;
                 }
                 Next::Nothing => {
-                    consumer.fetching = 0;
-                    if consumer.options.mode == Mode::Browse && consumer.end != Position(0) {
-                        self.end_browse(id, consumer);
-                    } else if consumer.options.mode == Mode::Browse {
-                        self.end_browse(id, consumer);
+                    if consumer.fetching > 0 {
+                        consumer.fetching = 0;
+                        consumer.told = false;
                     }
                     at += 1;
                 }

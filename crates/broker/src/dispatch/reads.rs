@@ -1,19 +1,21 @@
 //! Reads of partitions: no command, no lease. What is there is answered at once; who asks at the
 //! end may wait for more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Fate;
+use super::asked::Asked;
 use crate::event::{Answer, Bounds, Effects, Event, Load, PageSlot, ReadOutcome, ReadResult, Records};
 use crate::id::{MessageRef, Millis, PartitionId, Position, QueueId, SessionId, Token};
 use crate::ledger::{Ledger, Lookup, Pages};
 use crate::pass::{Read, Side};
 use crate::record::Record;
+use crate::refusal::Refusal;
 
 /// One read scans no more entries than this; the rest is for the next one.
 const SCAN_MAX: u32 = 4096;
-/// A session has no more reads waiting than this; a further one is answered at once.
-const WAITING_MAX: usize = 4096;
+/// No more reads than this wait for messages; a further one is answered at once.
+const WAITING_MAX: usize = 65_536;
 
 #[derive(Debug, Default)]
 pub struct Reads {
@@ -21,12 +23,24 @@ pub struct Reads {
     ready: Vec<(SessionId, Token, Work)>,
     /// Wait for a record or a page.
     loading: Vec<(SessionId, Token, Work)>,
-    /// Wait for messages.
-    waiting: BTreeMap<PartitionId, Vec<(SessionId, Token, Read)>>,
-    waiting_count: usize,
+    /// Wait for messages, in the order in which they came.
+    waiting: BTreeMap<(PartitionId, u64), (SessionId, Token, Read)>,
+    /// Until when.
+    patience: BTreeSet<(Millis, PartitionId, u64)>,
+    next_waiting: u64,
     /// Messages to be doomed as soon as their page is there.
-    doomed: Vec<(PageSlot, QueueId, Position, Fate, u32)>,
-    loads: Vec<PageSlot>,
+    doomed: Vec<DoomedLater>,
+}
+
+/// A message that is doomed and whose reference is not known yet.
+#[derive(Debug)]
+pub struct DoomedLater {
+    pub slot: PageSlot,
+    pub serial: u64,
+    pub queue: QueueId,
+    pub position: Position,
+    pub fate: Fate,
+    pub attempts: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -34,6 +48,9 @@ enum Work {
     Read(Read),
     Search { partition: PartitionId, time: Millis, side: Side, low: Position, high: Position },
     Find(MessageRef),
+    /// What was to be found is in the log no more.
+    Gone,
+    Bounds(PartitionId),
 }
 
 enum Step {
@@ -50,6 +67,11 @@ impl Reads {
 
     pub fn find(&mut self, session: SessionId, token: Token, message: MessageRef) {
         self.ready.push((session, token, Work::Find(message)));
+    }
+
+    /// Asks for the ends of a partition, the name of its first message included.
+    pub fn ask_bounds(&mut self, session: SessionId, token: Token, partition: PartitionId) {
+        self.ready.push((session, token, Work::Bounds(partition)));
     }
 
     /// Starts a search by time, by bisection over the records.
@@ -70,7 +92,7 @@ impl Reads {
         self.ready.push((session, token, work));
     }
 
-    pub fn bounds(partition: PartitionId, ledger: &Ledger) -> Bounds {
+    fn bounds(partition: PartitionId, ledger: &Ledger) -> Bounds {
         let Some((pages, first)) = ledger.partition(partition) else { return Bounds::default() };
         let earliest = match pages.get(first) {
             Lookup::Entry(entry) => Some(ledger.message(entry)),
@@ -79,85 +101,108 @@ impl Reads {
         Bounds { first, next: pages.next(), earliest }
     }
 
-    pub fn doom_later(
-        &mut self,
-        slot: PageSlot,
-        queue: QueueId,
-        position: Position,
-        fate: Fate,
-        attempts: u32,
-    ) {
-        self.doomed.push((slot, queue, position, fate, attempts));
-        self.loads.push(slot);
+    pub fn doom_later(&mut self, doomed: DoomedLater) {
+        self.doomed.push(doomed);
     }
 
-    pub fn page_loaded(&mut self, slot: PageSlot) -> Vec<(QueueId, Position, Fate, u32)> {
+    /// Those whose page is there, or gone.
+    pub fn page_loaded(&mut self, slot: PageSlot) -> Vec<DoomedLater> {
         let all = std::mem::take(&mut self.doomed);
-        let (here, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(s, ..)| *s == slot);
+        let (here, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.slot == slot);
         self.doomed = rest;
-        here.into_iter().map(|(_, queue, at, fate, attempts)| (queue, at, fate, attempts)).collect()
+        here
+    }
+
+    /// A record can never be read again: whoever asked for it by name is told with the next step.
+    pub fn record_gone(&mut self, message: MessageRef) {
+        for (_, _, work) in &mut self.loading {
+            if matches!(work, Work::Find(wanted) if *wanted == message) {
+                *work = Work::Gone;
+            }
+        }
     }
 
     /// A partition has new messages.
     pub fn grown(&mut self, partition: PartitionId) {
-        let Some(waiting) = self.waiting.remove(&partition) else { return };
-        self.waiting_count -= waiting.len();
-        let work = waiting.into_iter().map(|(s, t, read)| (s, t, Work::Read(read)));
-        self.ready.extend(work);
+        while let Some((key, _)) =
+            self.waiting.range((partition, 0)..=(partition, u64::MAX)).next()
+        {
+            let key = *key;
+            self.take_waiting(key);
+        }
+    }
+
+    fn take_waiting(&mut self, key: (PartitionId, u64)) {
+        let Some((session, token, read)) = self.waiting.remove(&key) else { return };
+        if let Some(until) = read.wait_until {
+            self.patience.remove(&(until, key.0, key.1));
+        }
+        self.ready.push((session, token, Work::Read(read)));
+    }
+
+    fn wait(&mut self, session: SessionId, token: Token, read: Read) {
+        let key = (read.partition, self.next_waiting);
+        self.next_waiting += 1;
+        if let Some(until) = read.wait_until {
+            self.patience.insert((until, key.0, key.1));
+        }
+        self.waiting.insert(key, (session, token, read));
     }
 
     pub fn end(&mut self, session: SessionId) {
         self.ready.retain(|(s, ..)| *s != session);
         self.loading.retain(|(s, ..)| *s != session);
-        for waiting in self.waiting.values_mut() {
-            let before = waiting.len();
-            waiting.retain(|(s, ..)| *s != session);
-            self.waiting_count -= before - waiting.len();
-        }
-        self.waiting.retain(|_, waiting| !waiting.is_empty());
+        let patience = &mut self.patience;
+        self.waiting.retain(|key, (s, _, read)| {
+            let stays = *s != session;
+            if let (false, Some(until)) = (stays, read.wait_until) {
+                patience.remove(&(until, key.0, key.1));
+            }
+            stays
+        });
+    }
+
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     pub fn deadline(&self) -> Option<Millis> {
-        let waits = self.waiting.values().flatten().filter_map(|(_, _, read)| read.wait_until);
-        if self.ready.is_empty() { waits.min() } else { Some(Millis(0)) }
+        self.patience.first().map(|(until, ..)| *until)
     }
 
-    pub fn advance(
+    pub(super) fn advance(
         &mut self,
         ledger: &Ledger,
         now: Millis,
         records: &dyn Records,
+        asked: &mut Asked,
         effects: &mut Effects,
     ) {
-        effects.loads.extend(self.loads.drain(..).map(Load::Page));
-        let over = |read: &Read| read.wait_until.is_some_and(|until| until <= now);
-        for waiting in self.waiting.values_mut() {
-            let (due, rest): (Vec<_>, Vec<_>) =
-                std::mem::take(waiting).into_iter().partition(|(_, _, read)| over(read));
-            *waiting = rest;
-            self.waiting_count -= due.len();
-            let due = due.into_iter().map(|(s, t, read)| (s, t, Work::Read(read)));
-            self.ready.extend(due);
+        for doomed in &self.doomed {
+            asked.page(doomed.slot, now, effects);
         }
-        self.waiting.retain(|_, waiting| !waiting.is_empty());
-        // What was loaded is tried again with everything else; what is still missing was asked
-        // for already and is asked for again only if it was dropped meanwhile.
+        while let Some((until, partition, number)) = self.patience.first().copied()
+            && until <= now
+        {
+            self.take_waiting((partition, number));
+        }
         let mut work = std::mem::take(&mut self.loading);
-        let first_time = work.len();
         work.append(&mut self.ready);
-        for (at, (session, token, work)) in work.into_iter().enumerate() {
+        for (session, token, work) in work {
             let mut missing = Missing { loads: Vec::new() };
             match step(session, token, work, ledger, now, records, &mut missing) {
                 Step::Answer(event) => effects.events.push(event),
                 Step::Load(work) => {
-                    if at >= first_time || missing.moved_on(&work) {
-                        effects.loads.append(&mut missing.loads);
+                    for load in missing.loads {
+                        match load {
+                            Load::Records(messages) => asked.records(messages, now, effects),
+                            Load::Page(slot) => asked.page(slot, now, effects),
+                        }
                     }
                     self.loading.push((session, token, work));
                 }
-                Step::Wait(read) if self.waiting_count < WAITING_MAX => {
-                    self.waiting_count += 1;
-                    self.waiting.entry(read.partition).or_default().push((session, token, read));
+                Step::Wait(read) if self.waiting.len() < WAITING_MAX => {
+                    self.wait(session, token, read);
                 }
                 Step::Wait(read) => {
                     let bounds = Self::bounds(read.partition, ledger);
@@ -173,13 +218,6 @@ impl Reads {
 /// What a step could not see.
 struct Missing {
     loads: Vec<Load>,
-}
-
-impl Missing {
-    /// A bisection and a scan over pages ask for something new each time.
-    fn moved_on(&self, work: &Work) -> bool {
-        !self.loads.is_empty() && !matches!(work, Work::Find(_))
-    }
 }
 
 fn step(
@@ -199,6 +237,20 @@ fn step(
             }
             missing.loads.push(Load::Records(vec![message]));
             Step::Load(Work::Find(message))
+        }
+        Work::Gone => {
+            Step::Answer(Event::Done { session, token, result: Err(Refusal::NoMessage) })
+        }
+        Work::Bounds(partition) => {
+            let bounds = Reads::bounds(partition, ledger);
+            if let Some((pages, first)) = ledger.partition(partition)
+                && let Lookup::Spilled(slot) = pages.get(first)
+            {
+                missing.loads.push(Load::Page(slot));
+                return Step::Load(Work::Bounds(partition));
+            }
+            let result = Ok(Answer::Bounds(bounds));
+            Step::Answer(Event::Done { session, token, result })
         }
         Work::Read(read) => read_step(session, token, read, ledger, now, records, missing),
         Work::Search { partition, time, side, low, high } => {

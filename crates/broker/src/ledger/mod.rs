@@ -169,8 +169,10 @@ impl Ledger {
         self.kept.iter().take_while(move |(kept, _)| kept.due <= now).map(|(k, e)| (*k, *e))
     }
 
-    pub fn next_due(&self) -> Option<Millis> {
-        self.kept.first_key_value().map(|(kept, _)| kept.due)
+    /// When the first message comes due that is not due at a given time.
+    pub fn next_due_after(&self, now: Millis) -> Option<Millis> {
+        let from = Kept { due: now.plus(1), index: Index(0), slot: 0 };
+        self.kept.range(from..).next().map(|(kept, _)| kept.due)
     }
 
     /// Applies one frame. Frames come in the order of their index, each once.

@@ -263,6 +263,14 @@ impl Pages {
         self.page_of(position).map(|(first, _)| first)
     }
 
+    /// Where the page of a position ends.
+    pub fn page_end(&self, position: Position) -> Position {
+        match self.page_of(position) {
+            Some((first, _)) => Position(first.0 + PAGE_ENTRIES as u64),
+            None => self.next(),
+        }
+    }
+
     /// Forgets the entries of a page that also lies in the page file.
     pub fn evict(&mut self, first: Position) {
         if let Some(page) = self.full.get_mut(&first)

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::shard::{Assembly, Shard, must_sync};
-use crate::dispatch::reads;
 use crate::event::{Answer, Effects, Event};
-use crate::id::{Durability, Millis, Position, QueueId, SessionId, Token};
+use crate::id::{
+    ConsumerId, Durability, Millis, PartitionId, Position, QueueId, SessionId, Token,
+};
 use crate::ledger::{Decision, Fact};
-use crate::pass::{Batch, Command, Credit, DeleteCondition, Pass, Placed, Positions};
+use crate::pass::{
+    Batch, Command, ConsumerOptions, Credit, DeleteCondition, Destination, Destinations, Pass,
+    Placed, Positions,
+};
 use crate::refusal::{Kind, Refusal};
 use crate::topology::Change;
 
@@ -55,6 +59,8 @@ struct Transaction {
     prepared: Option<u64>,
     /// A message of it lies in the current batch.
     in_batch: bool,
+    /// A message of it goes elsewhere, once its record has been read.
+    dooms: bool,
 }
 
 impl Node {
@@ -70,6 +76,9 @@ impl Node {
             effects,
             now,
         };
+        while let Some((session, token)) = self.waits.pop(&self.log, &self.volatile) {
+            self.barrier(session, token, &mut work);
+        }
         self.take_facts(&mut work);
         for (session, command) in commands {
             self.carry_out(session, command, &mut work);
@@ -100,16 +109,14 @@ impl Node {
                 self.publish(session, token, durable, volatile, producer, work);
             }
             Command::Barrier { token } => {
-                let assembly = &mut work.log.assembly;
-                assembly.done.push((session, token, Ok(Answer::Done)));
-                if !assembly.facts.is_empty() || self.log.is_behind() {
-                    assembly.must_sync = true;
-                    assembly.wants_frame = true;
+                if !self.waits.must(session, token, &self.log, &self.volatile) {
+                    self.barrier(session, token, work);
                 }
             }
             Command::Begin => {
                 let (facts, prepared) = (Vec::new(), None);
-                work.transaction = Some(Transaction { facts, prepared, in_batch: false });
+                work.transaction =
+                    Some(Transaction { facts, prepared, in_batch: false, dooms: false });
             }
             Command::Commit { token } => {
                 let transaction = work.transaction.take().expect("a commit follows a begin");
@@ -120,7 +127,11 @@ impl Node {
                 }
                 assembly.must_sync = true;
                 assembly.wants_frame |= !assembly.facts.is_empty();
-                assembly.done.push((session, token, Ok(Answer::Done)));
+                let waits = transaction.dooms
+                    && self.waits.must(session, token, &self.log, &self.volatile);
+                if !waits {
+                    assembly.done.push((session, token, Ok(Answer::Done)));
+                }
             }
             Command::Change { token, change } => {
                 let result = self.change(&change, work).map(Answer::Topology);
@@ -145,15 +156,7 @@ impl Node {
                 work.effects.events.push(Event::Done { session, token, result });
             }
             Command::Attach { token, consumer, queue, options } => {
-                let name = self.planned.queue_by_id(queue).map(|queue| queue.spec.name.clone());
-                let shard = self.shard(queue);
-                let result = match name {
-                    Some(name) => shard
-                        .dispatch
-                        .attach(session, consumer, queue, options, &name, &shard.ledger)
-                        .map(|()| Answer::Done),
-                    None => Err(no_queue("")),
-                };
+                let result = self.attach(session, consumer, queue, options);
                 self.watch_idle(queue, work.now);
                 work.effects.events.push(Event::Done { session, token, result });
             }
@@ -184,12 +187,12 @@ impl Node {
                 }
             }
             Command::Settle { queue, positions, outcome } => {
-                self.settle(session, queue, &positions, &outcome);
+                self.settle(session, queue, &positions, &outcome, work);
             }
             Command::Read { token, read } => self.log.dispatch.reads.read(session, token, read),
             Command::Find { token, message } => {
-                let known = message.shard() == self.log.id && message.index() <= self.log.ledger.applied();
-                if known {
+                let stored = message.index().0 > 0 && message.index() <= self.log.ledger.applied();
+                if message.shard() == self.log.id && stored {
                     self.log.dispatch.reads.find(session, token, message);
                 } else {
                     let result = Err(Refusal::NoMessage);
@@ -197,9 +200,7 @@ impl Node {
                 }
             }
             Command::Bounds { token, partition } => {
-                let bounds = reads::Reads::bounds(partition, &self.log.ledger);
-                let result = Ok(Answer::Bounds(bounds));
-                work.effects.events.push(Event::Done { session, token, result });
+                self.log.dispatch.reads.ask_bounds(session, token, partition);
             }
             Command::OffsetAt { token, partition, time, side } => {
                 let Shard { ledger, dispatch, .. } = &mut self.log;
@@ -210,6 +211,9 @@ impl Node {
                 work.effects.events.push(Event::Done { session, token, result });
             }
             Command::SetCursor { group, partition, offset } => {
+                if !self.has_partition(partition) {
+                    return;
+                }
                 let fact = Fact::Cursor { group, partition, offset };
                 match &mut work.transaction {
                     Some(transaction) => transaction.facts.push(fact),
@@ -266,8 +270,18 @@ impl Node {
             };
             let head = &mut lane.assembly.batch.heads[usize::from(placed.slot)];
             if again {
-                head.destinations = crate::pass::Destinations::Many(Box::new([]));
+                head.destinations = Destinations::Many(Box::new([]));
                 continue;
+            }
+            // A partition is made by its first message: not by one that comes after the end.
+            let gone = |destination: &Destination| match destination {
+                Destination::Partition(id) => self.planned.address_by_id(id.address).is_none(),
+                Destination::Queue(_) | Destination::Timer(_) => false,
+            };
+            let destinations = head.destinations.as_slice();
+            if destinations.iter().any(gone) {
+                let rest = destinations.iter().copied().filter(|destination| !gone(destination));
+                head.destinations = Destinations::Many(rest.collect());
             }
             lane.assembly.must_sync |= must_sync(head);
         }
@@ -381,7 +395,7 @@ impl Node {
         self.change(&Change::DeleteQueue { name }, work).is_ok()
     }
 
-    fn credit(&mut self, consumer: crate::id::ConsumerId, credit: Credit) {
+    fn credit(&mut self, consumer: ConsumerId, credit: Credit) {
         for shard in [&mut self.log, &mut self.volatile] {
             shard.dispatch.credit(consumer, credit, &shard.ledger);
         }
@@ -393,12 +407,69 @@ impl Node {
         queue: QueueId,
         positions: &Positions,
         outcome: &crate::pass::Outcome,
+        work: &mut Work<'_>,
     ) {
         let shard = self.shard(queue);
         for position in positions.as_slice() {
             let position: Position = *position;
             shard.dispatch.settle(session, queue, position, outcome, &shard.ledger);
         }
+        // What goes nowhere is settled with everything else of this pass.
+        for doomed in shard.dispatch.take_doomed() {
+            if self.needs_record(&doomed) {
+                if let Some(transaction) = &mut work.transaction {
+                    transaction.dooms = true;
+                }
+                self.doomed.push_back(doomed);
+                continue;
+            }
+            let shard = self.shard(queue);
+            shard.dispatch.doom_decided(doomed.serial);
+            shard.dispatch.settle_now(&doomed, doomed.fate.reason());
+        }
+    }
+
+    fn attach(
+        &mut self,
+        session: SessionId,
+        consumer: ConsumerId,
+        id: QueueId,
+        options: ConsumerOptions,
+    ) -> Result<Answer, Refusal> {
+        let queue = self.planned.queue_by_id(id).ok_or_else(|| no_queue(""))?;
+        let name = queue.spec.name.clone();
+        if queue.spec.owner.is_some_and(|owner| owner != session) {
+            return Err(Refusal::Locked { name: name.as_ref().into() });
+        }
+        // An id names one consumer, whichever shard it is attached to.
+        if self.log.dispatch.has_consumer(consumer) || self.volatile.dispatch.has_consumer(consumer)
+        {
+            return Err(Refusal::ExclusiveUse { name: name.as_ref().into() });
+        }
+        let shard = self.shard(id);
+        shard.dispatch.attach(session, consumer, id, options, &name, &shard.ledger)?;
+        Ok(Answer::Done)
+    }
+
+    /// Answers when everything that was decided before is durable.
+    fn barrier(&mut self, session: SessionId, token: Token, work: &mut Work<'_>) {
+        let assembly = &mut work.log.assembly;
+        assembly.done.push((session, token, Ok(Answer::Done)));
+        if !assembly.facts.is_empty() || self.log.is_behind() {
+            assembly.must_sync = true;
+            assembly.wants_frame = true;
+        }
+    }
+
+    /// Whether an address with this partition exists.
+    fn has_partition(&self, partition: PartitionId) -> bool {
+        let partitions = self
+            .planned
+            .address_by_id(partition.address)
+            .and_then(|address| address.spec.partitions.clone());
+        partitions.is_some_and(|partitions| {
+            partition.number < partitions.read.max(partitions.write)
+        })
     }
 }
 

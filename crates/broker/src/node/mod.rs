@@ -14,19 +14,25 @@
 
 mod handle;
 mod moves;
+mod retention;
 mod shard;
+mod waits;
 
-use std::collections::{BTreeSet, VecDeque};
+pub use retention::Retention;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bytes::{Reader, Undecodable, Writer};
-use crate::dispatch::Doomed;
+use crate::dispatch::{Asked, Doomed};
 use crate::event::{Effects, Event, PageSlot, Records};
-use crate::id::{Durability, Index, Millis, Position, QueueId, SessionId, ShardId};
-use crate::ledger::{Decision, Fact, Kept, PageOwner, entries_from};
+use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, ShardId};
+use crate::ledger::{Decision, Fact, Kept, PageOwner, Reason, entries_from};
 use crate::pass::Head;
 use crate::topology::{AddressSpec, BirthRule, Change, Limits, Topology, TopologyFact};
 use moves::Moves;
+use retention::Retaining;
 use shard::{Pending, Shard};
+use waits::Waits;
 
 /// Pages of the page file that are kept in memory: 4 MB.
 const PAGES_CACHED_MAX: usize = 512;
@@ -64,6 +70,14 @@ pub struct Node {
     cached: VecDeque<(PageOwner, Position)>,
     /// When to see whether a queue has been idle for too long.
     idle: BTreeSet<(Millis, QueueId)>,
+    idle_at: BTreeMap<QueueId, Millis>,
+    retaining: Retaining,
+    /// Barriers behind messages that are on their way elsewhere.
+    waits: Waits,
+    /// Records of messages that are to be sent on.
+    asked: Asked,
+    /// When it was last advanced.
+    advanced: Millis,
 }
 
 /// The state of a node, to be written as the root of everything.
@@ -95,6 +109,11 @@ impl Node {
             turn: 0,
             cached: VecDeque::new(),
             idle: BTreeSet::new(),
+            idle_at: BTreeMap::new(),
+            retaining: Retaining::default(),
+            waits: Waits::default(),
+            asked: Asked::default(),
+            advanced: Millis(0),
         }
     }
 
@@ -169,14 +188,39 @@ impl Node {
         let entries = entries_from(bytes)?;
         if let Some(owner) = self.log.ledger.page_loaded(slot, entries) {
             self.cached.push_back(owner);
-            self.log.dispatch.page_loaded(slot, &self.log.ledger);
         }
+        self.log.dispatch.page_loaded(slot, &self.log.ledger);
         // The page just loaded is kept: somebody waits for it.
         while self.cached.len() > PAGES_CACHED_MAX {
             let (owner, first) = self.cached.pop_front().expect("not empty");
             self.log.ledger.evict(owner, first);
         }
         Ok(())
+    }
+
+    /// A record that was asked for can be read in the next step. Without this it is asked for
+    /// again only when a second has passed.
+    pub fn record_loaded(&mut self, message: MessageRef) {
+        self.asked.record_came(message);
+        self.log.dispatch.record_came(message);
+    }
+
+    /// A record that was asked for is in the log no more.
+    pub fn record_gone(&mut self, message: MessageRef) {
+        self.log.dispatch.record_gone(message);
+        // What cannot be read cannot be sent on.
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.doomed).into_iter().partition(|d| d.message == message);
+        self.doomed = rest;
+        for doomed in gone {
+            self.decided(&doomed, doomed.fate.reason());
+        }
+    }
+
+    /// A doomed message is done with in its queue.
+    fn decided(&mut self, doomed: &Doomed, reason: Reason) {
+        self.moves.settled(doomed, reason);
+        self.shard(doomed.queue).dispatch.doom_decided(doomed.serial);
     }
 
     /// Applies what may be applied, fires what is due, hands out what can be handed out. To be
@@ -188,7 +232,10 @@ impl Node {
         while let Some(pending) = self.volatile.next_to_apply() {
             self.apply(pending, Durability::Volatile, now, effects);
         }
+        self.advanced = now;
+        self.asked.advance(now);
         self.expire_idle(now);
+        self.trim(now);
         for shard in [&mut self.log, &mut self.volatile] {
             shard.dispatch.advance(&shard.ledger, now, records, effects);
             let wanted = shard.dispatch.take_doomed();
@@ -222,10 +269,10 @@ impl Node {
                 Fact::Fired { due, index, slot } => {
                     self.firing.remove(&Kept { due: *due, index: *index, slot: *slot });
                 }
+                Fact::Trimmed { partition, below: _ } => self.retaining.trimmed(*partition),
                 Fact::Settled { .. }
                 | Fact::Returned { .. }
                 | Fact::Offered { .. }
-                | Fact::Trimmed { .. }
                 | Fact::Cursor { .. }
                 | Fact::Producer { .. }
                 | Fact::Prepared { .. }
@@ -239,15 +286,20 @@ impl Node {
     }
 
     pub fn has_work(&self) -> bool {
-        self.log.has_work() || self.volatile.has_work() || !self.moves.is_empty()
+        self.log.has_work()
+            || self.volatile.has_work()
+            || !self.moves.is_empty()
+            || self.waits.is_ready(&self.log, &self.volatile)
     }
 
     /// When [`Node::advance`] wants to be called at the latest.
     pub fn deadline(&self) -> Option<Millis> {
-        let kept = self.log.ledger.next_due().filter(|_| self.firing.is_empty());
+        // What was due at the last step is on its way, or its record is asked for.
+        let kept = self.log.ledger.next_due_after(self.advanced);
         let idle = self.idle.first().map(|(at, _)| *at);
         let shards = [self.log.dispatch.deadline(), self.volatile.dispatch.deadline()];
-        shards.into_iter().flatten().chain(kept).chain(idle).min()
+        let others = [kept, idle, self.retaining.deadline(), self.asked.deadline()];
+        shards.into_iter().chain(others).flatten().min()
     }
 
     /// The whole durable state as of the last applied frame. Pages not yet in the page file are
@@ -286,8 +338,11 @@ impl Node {
     fn watch_idle(&mut self, id: QueueId, now: Millis) {
         let Some(queue) = self.visible.queue_by_id(id) else { return };
         let Some(idle_ms) = queue.spec.options.idle_ms else { return };
-        self.idle.retain(|(_, watched)| *watched != id);
-        self.idle.insert((now.plus(idle_ms), id));
+        let at = now.plus(idle_ms);
+        if let Some(before) = self.idle_at.insert(id, at) {
+            self.idle.remove(&(before, id));
+        }
+        self.idle.insert((at, id));
     }
 
     /// Deletes queues that nobody has used for as long as they allow.
@@ -296,6 +351,7 @@ impl Node {
             && at <= now
         {
             self.idle.pop_first();
+            self.idle_at.remove(&id);
             let Some(queue) = self.planned.queue_by_id(id) else { continue };
             let name = queue.spec.name.clone();
             let shard = self.shard(id);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Node;
 use super::shard::{Assembly, must_sync};
 use crate::bytes::Undecodable;
-use crate::dispatch::{Doomed, Fate};
+use crate::dispatch::{Doomed, Fate, RECORDS_MAX};
 use crate::entry::{Entry, EntryFlags};
-use crate::event::{Answer, Effects, Event, Load, Records};
+use crate::event::{Answer, Effects, Event, Records};
 use crate::id::{Durability, MessageRef, Millis, PartitionId, SessionId, ShardId, Token};
 use crate::ledger::{Fact, Kept, Reason};
 use crate::pass::{Batch, Destination, Destinations, Forward, Head, Summary};
@@ -19,6 +19,8 @@ use crate::topology::{Change, DeadLetter, QueueOptions, QueueSpec, Route};
 
 /// One step sends on no more messages than this.
 const MOVES_MAX: usize = 256;
+/// One step decides about no more doomed messages than this.
+const DECISIONS_MAX: usize = 4096;
 /// The history of a message keeps its newest deaths.
 const DEATHS_MAX: usize = 32;
 
@@ -30,6 +32,7 @@ pub struct Moves {
     facts: Vec<Fact>,
     volatile_facts: Vec<Fact>,
     stored: Vec<(SessionId, Token, u16)>,
+    volatile_stored: Vec<(SessionId, Token, u16)>,
 }
 
 impl Moves {
@@ -51,12 +54,12 @@ impl Moves {
         full(&self.durable) || full(&self.volatile)
     }
 
-    fn settled(&mut self, doomed: &Doomed, reason: Reason) {
+    pub fn settled(&mut self, doomed: &Doomed, reason: Reason) {
         let range = doomed.position..doomed.position.next();
         let fact = Fact::Settled { queue: doomed.queue, range, reason };
         match doomed.queue.durability() {
-            Durability::Durable => self.facts.push(fact),
-            Durability::Volatile => self.volatile_facts.push(fact),
+            Durability::Durable => fact.join(&mut self.facts),
+            Durability::Volatile => fact.join(&mut self.volatile_facts),
         }
     }
 
@@ -66,7 +69,7 @@ impl Moves {
         native: &[u8],
         tag_hash: u32,
         destinations: &[Destination],
-        stored: Option<(SessionId, Token)>,
+        mut stored: Option<(SessionId, Token)>,
     ) {
         let mut flags = EntryFlags::default();
         if envelope.persistent {
@@ -82,9 +85,9 @@ impl Moves {
             if mine.peek().is_none() {
                 continue;
             }
-            let batch = match durability {
-                Durability::Durable => &mut self.durable,
-                Durability::Volatile => &mut self.volatile,
+            let (batch, to_tell) = match durability {
+                Durability::Durable => (&mut self.durable, &mut self.stored),
+                Durability::Volatile => (&mut self.volatile, &mut self.volatile_stored),
             };
             let start = batch.records.len();
             envelope.encode(&mut batch.records);
@@ -92,8 +95,9 @@ impl Moves {
             let size = (batch.records.len() - start) as u32;
             let destinations: Destinations = mine.collect();
             batch.heads.push(Head { size, summary, destinations });
-            if let (Durability::Durable, Some((session, token))) = (durability, stored) {
-                self.stored.push((session, token, (batch.heads.len() - 1) as u16));
+            // The durable copy, if there is one, is what the sender is told of.
+            if let Some((session, token)) = stored.take() {
+                to_tell.push((session, token, (batch.heads.len() - 1) as u16));
             }
         }
     }
@@ -105,7 +109,7 @@ impl Node {
         if self.moves.is_empty() {
             return;
         }
-        let Moves { durable, volatile, facts, volatile_facts, stored } =
+        let Moves { durable, volatile, facts, volatile_facts, stored, volatile_stored } =
             std::mem::take(&mut self.moves);
         let changes = facts.iter().any(|fact| match fact {
             Fact::Topology(fact) => fact.durability() == Durability::Durable,
@@ -114,40 +118,41 @@ impl Node {
         let must_sync = changes || durable.heads.iter().any(must_sync);
         let log = Assembly { batch: durable, facts, must_sync, stored, ..Assembly::default() };
         self.log.flush(log, now, effects);
-        let facts = volatile_facts;
-        let volatile = Assembly { batch: volatile, facts, ..Assembly::default() };
+        let (facts, stored) = (volatile_facts, volatile_stored);
+        let volatile = Assembly { batch: volatile, facts, stored, ..Assembly::default() };
         self.volatile.flush(volatile, now, effects);
     }
 
-    /// Sends on what is doomed, as far as it can be read.
+    /// Sends on what is doomed, in order, as far as it can be read.
     pub(super) fn bury(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
-        let mut missing = Vec::new();
-        for _ in 0..self.doomed.len() {
+        for _ in 0..DECISIONS_MAX {
             if self.moves.is_full() {
                 break;
             }
             let Some(doomed) = self.doomed.pop_front() else { break };
             if !self.needs_record(&doomed) {
-                self.moves.settled(&doomed, doomed.fate.reason());
+                self.decided(&doomed, doomed.fate.reason());
                 continue;
             }
-            match records.record(doomed.message) {
-                Some(bytes) => {
-                    let sent = Record::decode(bytes)
-                        .map(|record| self.send_on(&doomed, record, now, records, effects));
-                    if let Err(Undecodable(_)) = sent {
-                        self.moves.settled(&doomed, doomed.fate.reason());
-                    }
-                }
-                None => {
-                    missing.push(doomed.message);
-                    self.doomed.push_back(doomed);
-                }
+            let Some(bytes) = records.record(doomed.message) else {
+                self.doomed.push_front(doomed);
+                self.ask_for_doomed(now, records, effects);
+                break;
+            };
+            let sent = Record::decode(bytes)
+                .map(|record| self.send_on(&doomed, record, now, records, effects));
+            if let Err(Undecodable(_)) = sent {
+                self.decided(&doomed, doomed.fate.reason());
             }
         }
-        if !missing.is_empty() {
-            effects.loads.push(Load::Records(missing));
-        }
+    }
+
+    /// Asks for the record of the first doomed message, and of some behind it.
+    fn ask_for_doomed(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
+        let ahead = self.doomed.iter().take(RECORDS_MAX);
+        let missing = ahead.map(|doomed| doomed.message).filter(|m| records.record(*m).is_none());
+        let missing = missing.collect();
+        self.asked.records(missing, now, effects);
     }
 
     fn dead_letter(&self, doomed: &Doomed) -> Option<DeadLetter> {
@@ -160,7 +165,7 @@ impl Node {
         }
     }
 
-    fn needs_record(&self, doomed: &Doomed) -> bool {
+    pub(super) fn needs_record(&self, doomed: &Doomed) -> bool {
         match &doomed.fate {
             Fate::Died { .. } => self.dead_letter(doomed).is_some(),
             Fate::Forward(..) => true,
@@ -198,7 +203,7 @@ impl Node {
         let source = self.visible.queue_by_id(doomed.queue).map(|queue| queue.spec.name.clone());
         let source = source.unwrap_or_default();
         let mut envelope = record.envelope.clone();
-        self.moves.settled(doomed, doomed.fate.reason());
+        self.decided(doomed, doomed.fate.reason());
         if letter.persistent_only && !envelope.persistent {
             return;
         }
@@ -215,7 +220,8 @@ impl Node {
                 arguments: [].into(),
             }));
         }
-        if letter.address.is_empty() && *key == *source {
+        // The queue that was made for the dead does not bury its own dead in itself.
+        if letter.create_queue && letter.address.is_empty() && *key == *source {
             return;
         }
         let (address, message_key) = (envelope.address, envelope.key);
@@ -295,8 +301,10 @@ impl Node {
             Some(due) => vec![Destination::Timer(due)],
             None => self.route(&envelope, record.native, records),
         };
-        self.moves.settled(doomed, Reason::Moved);
         if destinations.is_empty() {
+            // It is not lost: it goes back to where it stood.
+            let shard = self.shard(doomed.queue);
+            shard.dispatch.reprieve(doomed, &shard.ledger);
             if let Some(token) = forward.token {
                 let name = forward.address.as_ref().into();
                 let result: Result<Answer, _> =
@@ -305,6 +313,7 @@ impl Node {
             }
             return;
         }
+        self.decided(doomed, Reason::Moved);
         let stored = forward.token.map(|token| (session, token));
         let tag_hash = (self.tag_hash)(&forward.key);
         self.moves.store(&envelope, record.native, tag_hash, &destinations, stored);
@@ -346,7 +355,7 @@ impl Node {
             if !self.firing.contains(&kept) {
                 due.push((kept, entry));
             }
-            if due.len() >= MOVES_MAX {
+            if due.len() >= RECORDS_MAX {
                 break;
             }
         }
@@ -372,14 +381,12 @@ impl Node {
                 self.moves.store(&envelope, record.native, tag_hash, &destinations, None);
             }
         }
-        if !missing.is_empty() {
-            effects.loads.push(Load::Records(missing));
-        }
+        self.asked.records(missing, now, effects);
     }
 }
 
 impl Fate {
-    fn reason(&self) -> Reason {
+    pub(super) fn reason(&self) -> Reason {
         match self {
             Fate::Died { reason, .. } => match reason {
                 DeathReason::Rejected | DeathReason::AttemptsExhausted => Reason::Rejected,

@@ -92,6 +92,8 @@ pub(super) struct Conversation {
     pub timer: Option<Millis>,
     /// Something is to be written when the pass ends.
     pub has_collected: bool,
+    /// Something was published since a barrier was answered last.
+    pub published: bool,
     /// [`Command::End`] was given.
     pub ended: bool,
     tokens: u64,
@@ -122,6 +124,7 @@ impl Conversation {
             sent: false,
             timer: Some(now.plus(settings.handshake_limit_ms)),
             has_collected: false,
+            published: false,
             ended: false,
             tokens: 0,
             lives: 0,
@@ -368,6 +371,22 @@ impl Conversation {
         let token = self.new_token();
         self.waiting = Some(Waiting { first: token, left: 1, at, what });
         self.command(command(token), turn);
+    }
+
+    /// The same, behind everything that was published before: what is published can be counted
+    /// and fetched at once, as clients expect who publish and get on one channel.
+    pub fn ask_behind(
+        &mut self,
+        at: At,
+        what: What,
+        turn: &mut Turn<'_, '_>,
+        command: impl FnOnce(Token) -> Command + Send + 'static,
+    ) {
+        if !self.published {
+            return self.ask(at, what, turn, command);
+        }
+        let (what, command) = (Box::new(what), Box::new(command));
+        self.ask(at, What::Behind { what, command }, turn, |token| Command::Barrier { token });
     }
 
     pub fn collect_accept(&mut self, queue: broker::id::QueueId, position: broker::id::Position) {

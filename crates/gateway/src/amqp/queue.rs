@@ -80,9 +80,9 @@ impl Conversation {
             Method::QueuePurge { queue, nowait } => {
                 let name = self.expanded(at.channel, &stripped(queue))?;
                 self.authorize(Action::Read, Resource::Queue(&name), turn)?;
-                let queue = self.usable(&name, turn)?.id;
-                let what = What::Purge { nowait };
-                self.ask(at, what, turn, |token| Command::Purge { token, queue });
+                let Usable { id: queue, name } = self.usable(&name, turn)?;
+                let what = What::Purge { name, nowait };
+                self.ask_behind(at, what, turn, move |token| Command::Purge { token, queue });
                 Ok(())
             }
             Method::QueueDelete { queue, if_unused, if_empty, nowait } => {
@@ -96,7 +96,7 @@ impl Conversation {
                 let name = self.usable(&name, turn)?.name;
                 let condition = DeleteCondition { if_unused, if_empty };
                 let what = What::DeleteQueue { nowait };
-                self.ask(at, what, turn, |token| Command::DeleteQueue { token, name, condition });
+                self.ask_behind(at, what, turn, move |token| Command::DeleteQueue { token, name, condition });
                 Ok(())
             }
             _ => unreachable!("the caller gives methods of this class only"),
@@ -244,7 +244,7 @@ impl Conversation {
     fn count_queue(&mut self, at: At, queue: Usable, nowait: bool, turn: &mut Turn<'_, '_>) {
         let Usable { id: queue, name } = queue;
         let what = What::CountQueue { name, nowait };
-        self.ask(at, what, turn, |token| Command::Status { token, queue });
+        self.ask_behind(at, what, turn, move |token| Command::Status { token, queue });
     }
 
     pub fn declare_ok(

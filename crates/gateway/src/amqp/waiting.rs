@@ -63,6 +63,8 @@ pub(super) struct Waiting {
 
 /// What is to be done with the answer.
 pub(super) enum What {
+    /// What was published is there; now the question itself.
+    Behind { what: Box<What>, command: Box<dyn FnOnce(Token) -> Command + Send> },
     DeclareExchange { declaration: ExchangeDeclaration, nowait: bool },
     DeleteExchange { nowait: bool },
     /// A binding made or removed; the answer has no fields.
@@ -71,7 +73,7 @@ pub(super) enum What {
     /// The numbers for declare-ok.
     CountQueue { name: Arc<str>, nowait: bool },
     DeleteQueue { nowait: bool },
-    Purge { nowait: bool },
+    Purge { name: Arc<str>, nowait: bool },
     Consume { consumer: ConsumerId, nowait: bool },
     Cancel { consumer: ConsumerId, tag: Box<str>, nowait: bool },
     Get { mode: Mode },
@@ -116,6 +118,13 @@ impl Conversation {
         }
     }
 
+    /// A published message is where it should be.
+    pub fn stored(&mut self, token: Token) {
+        if let Ticket::Publish { channel, life, number } = Ticket::of(token) {
+            self.confirm(channel, life, number, true);
+        }
+    }
+
     fn conclude(
         &mut self,
         at: At,
@@ -125,6 +134,10 @@ impl Conversation {
     ) -> Result<(), Fault> {
         let channel = at.channel;
         match what {
+            What::Behind { what, command } => {
+                self.published = false;
+                self.ask(at, *what, turn, command);
+            }
             What::DeclareExchange { declaration, nowait } => {
                 match result {
                     Ok(_) => {}
@@ -145,7 +158,7 @@ impl Conversation {
                 self.queue_declared(at, *declaration, nowait, result, turn)?;
             }
             What::CountQueue { name, nowait } => {
-                let status = match result? {
+                let status = match result.map_err(|refusal| about(&name, refusal))? {
                     Answer::Status(status) => status,
                     _ => QueueStatus::default(),
                 };
@@ -159,8 +172,9 @@ impl Conversation {
                 };
                 self.send_unless(nowait, channel, &Method::QueueDeleteOk { message_count }, turn);
             }
-            What::Purge { nowait } => {
-                let message_count = count(&result?);
+            What::Purge { name, nowait } => {
+                let answer = result.map_err(|refusal| about(&name, refusal))?;
+                let message_count = count(&answer);
                 self.send_unless(nowait, channel, &Method::QueuePurgeOk { message_count }, turn);
             }
             What::Consume { consumer, nowait } => {
@@ -239,6 +253,14 @@ impl Conversation {
             let at = At { channel: number, ids: (class_id, method_id) };
             self.waiting = Some(Waiting { first, left, at, what: What::Rest });
         }
+    }
+}
+
+/// The refusal of a command that named its queue by its id.
+fn about(queue: &str, refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::NotFound { .. } => Fault::no_queue(queue),
+        other => other.into(),
     }
 }
 

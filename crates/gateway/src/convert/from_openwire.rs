@@ -69,7 +69,7 @@ pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
 
 /// The JMSMessageID.
 pub fn message_id_text(id: &MessageIdRef<'_>) -> String {
-    id.to_owned().to_string()
+    MessageIdRef::to_owned(*id).to_string()
 }
 
 fn reply(destination: DestinationRef<'_>) -> Reply<'_> {

@@ -5,12 +5,19 @@
 //! Each `from_<wire>` module offers `pub fn portable<'a>(record: &Record<'a>) -> Portable<'a>`;
 //! each `to_<wire>` module writes one for delivery.
 
+pub mod from_amqp;
+pub mod from_openwire;
 pub mod from_remoting;
+pub mod to_amqp;
+pub mod to_openwire;
 pub mod to_remoting;
 
 use std::borrow::Cow;
 
 use broker::id::Millis;
+use broker::record::Record;
+
+use crate::language;
 
 /// A message in no language. What a language cannot hold is dropped by its writer, in a fixed
 /// order and with a marker.
@@ -76,4 +83,20 @@ pub enum Reply<'a> {
     Topic(Cow<'a, str>),
     /// An address and a key.
     Address { address: Cow<'a, str>, key: Cow<'a, str> },
+}
+
+/// Reads a record, whatever its language; one of an unknown language, which only a newer version
+/// could have stored, becomes its bare bytes.
+pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
+    match record.envelope.language {
+        language::AMQP => from_amqp::portable(record),
+        language::OPENWIRE => from_openwire::portable(record),
+        language::REMOTING => from_remoting::portable(record),
+        _ => Portable {
+            body: Body::Bytes(Cow::Borrowed(record.body())),
+            persistent: record.envelope.persistent,
+            timestamp: Some(record.envelope.received),
+            ..Portable::default()
+        },
+    }
 }

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use broker::id::MessageRef;
 use broker::record::Envelope;
-use openwire::primitive::{Value, encode_map, encode_value};
+use openwire::primitive::{Value, encode_map, encode_stream};
 use openwire::{
     BaseCommand, Destination, JavaString, Message, MessageId, MessageKind, ProducerId,
     TIGHT_STRING_BYTES_MAX,
@@ -158,9 +158,7 @@ fn content<'a>(body: &Body<'a>) -> (MessageKind, Option<Cow<'a, [u8]>>) {
         }
         Body::List(items) => {
             let mut bytes = Vec::new();
-            for item in items {
-                encode_value(&value(item), &mut bytes);
-            }
+            encode_stream(&items.iter().map(value).collect::<Vec<_>>(), &mut bytes);
             (MessageKind::Stream, Some(Cow::Owned(bytes)))
         }
     }

@@ -142,20 +142,20 @@ impl RemotingDoor {
 
     /// Asks for a change, together with whoever asked for the same one.
     pub(super) fn change(&mut self, need: Need, waiter: Waiter, cx: &mut Context<'_>) {
+        let jobs = &mut self.creation.jobs;
+        let room = jobs.len() < JOBS_MAX;
         let known = match &waiter {
-            Waiter::Again(_) => self.creation.jobs.iter_mut().find(|job| job.key == need.key),
+            Waiter::Again(_) => jobs.iter_mut().find(|job| job.key == need.key),
             Waiter::Asked(_) => None,
         };
-        match known {
-            Some(job) => job.waiters.push(waiter),
-            None if self.creation.jobs.len() >= JOBS_MAX => {
-                self.resolve(waiter, &need.key, Some(Refused::busy("changes of topics")), cx);
-            }
-            None => {
-                let Need { key, change } = need;
-                self.creation.jobs.push_back(Job { key, change, waiters: vec![waiter] });
-                self.ask_next(cx);
-            }
+        if let Some(job) = known {
+            job.waiters.push(waiter);
+        } else if room {
+            let Need { key, change } = need;
+            jobs.push_back(Job { key, change, waiters: vec![waiter] });
+            self.ask_next(cx);
+        } else {
+            self.resolve(waiter, &need.key, Some(Refused::busy("changes of topics")), cx);
         }
     }
 

@@ -59,7 +59,7 @@ impl RemotingDoor {
                 }
             }
             What::SendBack(back) => self.send_back_again(asker, *back, refused, cx),
-            What::Transactions => self.start_transactions(cx),
+            What::Transactions => self.start_transactions(&refused, cx),
         }
     }
 

@@ -50,6 +50,7 @@ mod transaction;
 pub mod view;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use broker::event::{Answer, Event, ReadResult};
 use broker::id::{MessageRef, Millis, PartitionId, Position, SessionId, Token};
@@ -84,7 +85,7 @@ const fn own_session(number: u64) -> SessionId {
 
 /// The door. One for all three ports.
 pub struct RemotingDoor {
-    settings: Settings,
+    settings: Arc<Settings>,
     connections: HashMap<SessionId, Connection>,
     pending: Pending<Waiting>,
     creation: Creation,
@@ -127,7 +128,7 @@ enum What {
 impl RemotingDoor {
     pub fn new(settings: Settings) -> RemotingDoor {
         RemotingDoor {
-            settings,
+            settings: Arc::new(settings),
             connections: HashMap::new(),
             pending: Pending::default(),
             creation: Creation::default(),

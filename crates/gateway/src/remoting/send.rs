@@ -2,8 +2,9 @@
 //! message is stored.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use broker::id::{MessageRef, Millis, PartitionId, Position, Token};
+use broker::id::{MessageRef, Millis, PartitionId, Position, SessionId, Token};
 use broker::pass::{Destination, Publish};
 use broker::record::Envelope;
 use broker::topology::{Address, Partitions};
@@ -21,6 +22,7 @@ use super::dispatch::Request;
 use super::message::{Added, Due, Marks, body_range};
 use super::pending::{self, PARTS_MAX};
 use super::refusals::Refused;
+use super::settings::Settings;
 use super::topic::{self, Found};
 use super::{RemotingDoor, What, group};
 use crate::access::{Action, Resource};
@@ -99,13 +101,13 @@ impl SentBatch {
     }
 }
 
-/// Where and how one message is stored.
+/// What a sender says of one message.
 struct Draft<'a> {
     asker: Asker,
     address: &'a Address,
+    partition: PartitionId,
     /// The topic that the record names.
     topic: &'a str,
-    partition: PartitionId,
     flag: i32,
     sys_flag: i32,
     born_timestamp: i64,
@@ -113,6 +115,32 @@ struct Draft<'a> {
     body: &'a [u8],
     properties: &'a str,
     marks: Marks<'a>,
+}
+
+impl<'a> Draft<'a> {
+    fn way(&self, due: Due) -> Way<'a> {
+        Way {
+            session: self.asker.session,
+            address: self.address,
+            partition: self.partition,
+            key: self.marks.key(),
+            order: self.marks.sharding_key.map_or(Order::Free, Order::Key),
+            due,
+            origin: None,
+        }
+    }
+}
+
+/// Where a record goes that is written already.
+pub struct Way<'a> {
+    pub session: SessionId,
+    pub address: &'a Address,
+    pub partition: PartitionId,
+    pub key: &'a str,
+    pub order: Order<'a>,
+    pub due: Due,
+    /// The message that this one was made of.
+    pub origin: Option<MessageRef>,
 }
 
 impl RemotingDoor {
@@ -186,8 +214,8 @@ impl RemotingDoor {
         let draft = Draft {
             asker,
             address,
-            topic: &header.topic,
             partition,
+            topic: &header.topic,
             flag: header.flag,
             sys_flag: sys_flag::with_transaction(header.sys_flag, 0),
             born_timestamp: header.born_timestamp,
@@ -268,7 +296,8 @@ impl RemotingDoor {
         let unique = self.unique_of(&draft.marks, cx);
         let unique = draft.marks.unique.unwrap_or(&unique);
         let number = draft.partition.number.to_string();
-        let mut added = self.usual(&draft.marks, unique);
+        let settings = Arc::clone(&self.settings);
+        let mut added = usual(&settings, &draft.marks, unique);
         let timer_out;
         match due {
             Due::Now => {}
@@ -296,29 +325,11 @@ impl RemotingDoor {
                 };
                 Some(self.wait(draft.asker, What::Send(sent))?)
             };
-            self.store(draft, due, token, &native, cx);
+            self.store(&draft.way(due), token, &native, cx);
             Ok(())
         });
         self.scratch = native;
         result.map_err(Stop::from)
-    }
-
-    /// What the broker adds to every message.
-    fn usual<'a>(&self, marks: &Marks<'_>, unique: &'a str) -> Added<'a>
-    where
-        Self: 'a,
-    {
-        let mut added = Added::default();
-        if marks.unique.is_none() {
-            added.push(name::UNIQ_KEY, unique);
-        }
-        if !marks.has_region {
-            added.push(name::MSG_REGION, REGION);
-        }
-        if !marks.has_trace {
-            added.push(name::TRACE_ON, "true");
-        }
-        added
     }
 
     /// A unique key for a sender that made none; empty if there is one.
@@ -366,56 +377,47 @@ impl RemotingDoor {
             properties: draft.properties,
         };
         native.clear();
-        let cluster = (name::CLUSTER, &*self.settings.cluster);
-        let with_cluster;
-        let added = if draft.marks.has_cluster {
-            added
-        } else {
-            with_cluster = added.iter().copied().chain([cluster]).collect::<Pairs<'_>>();
-            with_cluster.as_slice()
-        };
         stored
             .encode_appending(added, native)
             .map(|_| ())
             .map_err(|error| Refused::new(ResponseCode::MessageIllegal, error.to_string()))
     }
 
-    /// Routes the record and hands it over.
-    fn store(
+    /// Routes a record and hands it over.
+    pub(super) fn store(
         &mut self,
-        draft: &Draft<'_>,
-        due: Due,
+        way: &Way<'_>,
         token: Option<Token>,
         native: &[u8],
         cx: &mut Context<'_>,
     ) {
-        let key = draft.marks.key();
         let mut destinations = std::mem::take(&mut self.destinations);
         destinations.clear();
-        match due {
+        match way.due {
             Due::Delayed(at) | Due::Timed(at) => destinations.push(Destination::Timer(at)),
             Due::Now => {
                 let view = super::view::NativeView::of(native);
-                let route = self.routes.route(cx.topology, draft.address, key, &view);
-                let order = draft.marks.sharding_key.map_or(Order::Free, Order::Key);
-                let chosen = Some(draft.partition);
-                self.chooser.place(&route, cx.topology, chosen, order, &mut destinations);
+                let route = self.routes.route(cx.topology, way.address, way.key, &view);
+                let chosen = Some(way.partition);
+                self.chooser.place(&route, cx.topology, chosen, way.order, &mut destinations);
             }
         }
+        let name = &way.address.spec.name;
         let envelope = Envelope {
             persistent: true,
-            partition: Some(draft.partition.number),
+            partition: Some(way.partition.number),
+            origin: way.origin,
             body: body_range(native),
-            ..Envelope::new(language::REMOTING, &draft.address.spec.name, key, cx.now)
+            ..Envelope::new(language::REMOTING, name, way.key, cx.now)
         };
         let publish = Publish {
             token,
             envelope: &envelope,
             destinations: &destinations,
-            tag_hash: tag_hash(key),
+            tag_hash: tag_hash(way.key),
             producer: None,
         };
-        cx.pass.publish(draft.asker.session, publish, &[native]);
+        cx.pass.publish(way.session, publish, &[native]);
         self.destinations = destinations;
     }
 
@@ -429,7 +431,8 @@ impl RemotingDoor {
         let unique = self.unique_of(&draft.marks, cx);
         let unique = draft.marks.unique.unwrap_or(&unique);
         let number = draft.partition.number.to_string();
-        let mut added = self.usual(&draft.marks, unique);
+        let settings = Arc::clone(&self.settings);
+        let mut added = usual(&settings, &draft.marks, unique);
         added.push(name::REAL_TOPIC, draft.topic);
         added.push(name::REAL_QUEUE_ID, &number);
         added.push(name::TRANSACTION_ID, unique);
@@ -504,6 +507,7 @@ impl RemotingDoor {
             };
             Some(self.wait(asker, What::Batch(batch))?)
         };
+        let settings = Arc::clone(&self.settings);
         let mut native = std::mem::take(&mut self.scratch);
         for (part, item) in BatchItems::new(request.command.body).flatten().enumerate() {
             let properties = joined(item.properties, outer);
@@ -522,7 +526,7 @@ impl RemotingDoor {
                 marks,
             };
             let unique = self.unique_of(&marks, cx);
-            let added = self.usual(&marks, &unique);
+            let added = usual(&settings, &marks, &unique);
             if let Err(refused) = self.encode(&draft, added.as_slice(), cx.now, &mut native) {
                 // What was stored before it stays, as in a batch that is cut by a crash.
                 self.scratch = native;
@@ -532,7 +536,7 @@ impl RemotingDoor {
                 return Err(refused.into());
             }
             let token = token.map(|token| pending::with_part(token, part));
-            self.store(&draft, Due::Now, token, &native, cx);
+            self.store(&draft.way(Due::Now), token, &native, cx);
         }
         self.scratch = native;
         Ok(())
@@ -597,6 +601,24 @@ impl RemotingDoor {
     }
 }
 
+/// What the broker adds to every message.
+fn usual<'a>(settings: &'a Settings, marks: &Marks<'_>, unique: &'a str) -> Added<'a> {
+    let mut added = Added::default();
+    if marks.unique.is_none() {
+        added.push(name::UNIQ_KEY, unique);
+    }
+    if !marks.has_cluster {
+        added.push(name::CLUSTER, &settings.cluster);
+    }
+    if !marks.has_region {
+        added.push(name::MSG_REGION, REGION);
+    }
+    if !marks.has_trace {
+        added.push(name::TRACE_ON, "true");
+    }
+    added
+}
+
 fn check_size(body: &[u8], properties: &str) -> Result<(), Refused> {
     if body.is_empty() || body.len() > BODY_BYTES_MAX || properties.len() > PROPERTIES_BYTES_MAX {
         let remark = format!(
@@ -619,28 +641,4 @@ fn joined(own: &str, outer: &str) -> String {
         }
     }
     text
-}
-
-/// A few pairs on the stack.
-#[derive(Default)]
-struct Pairs<'a> {
-    pairs: [(&'a str, &'a str); 12],
-    count: usize,
-}
-
-impl<'a> FromIterator<(&'a str, &'a str)> for Pairs<'a> {
-    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(iter: I) -> Pairs<'a> {
-        let mut pairs = Pairs::default();
-        for (place, pair) in pairs.pairs.iter_mut().zip(iter) {
-            *place = pair;
-            pairs.count += 1;
-        }
-        pairs
-    }
-}
-
-impl<'a> Pairs<'a> {
-    fn as_slice(&self) -> &[(&'a str, &'a str)] {
-        self.pairs.get(..self.count).unwrap_or_default()
-    }
 }

@@ -22,6 +22,9 @@ use broker::record::{Envelope, Language, Record};
 use broker::topology::{Change, QueueOptions, QueueSpec, TopologyFact};
 use gateway::door::{Closing, Context, Door, Peer};
 
+/// No more commands are carried out while so much waits to be sent.
+const CROWD_BYTES: usize = 256 << 10;
+
 /// What the tests see of a door from outside.
 #[derive(Clone, Default)]
 pub struct Gauge {
@@ -72,6 +75,9 @@ impl LineDoor {
                 let out = cx.links.out(session);
                 out.resize(out.len() + count, b'x');
                 out.push(b'\n');
+                self.gauge
+                    .unsent_max
+                    .fetch_max(cx.links.unsent(session), Ordering::Relaxed);
             }
             "SLOW" => {
                 cx.pass.push(session, Command::Barrier { token });
@@ -211,7 +217,7 @@ impl Door for LineDoor {
             if state.discards {
                 return bytes.len();
             }
-            if state.waits_for.is_some() {
+            if state.waits_for.is_some() || cx.links.unsent(session) > CROWD_BYTES {
                 return consumed;
             }
             let rest = &bytes[consumed..];

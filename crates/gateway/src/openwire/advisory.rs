@@ -1,0 +1,421 @@
+//! Advisories: what the broker says about itself, as messages on topics of its own. They are
+//! rendered when something happens and somebody watches; none is ever stored.
+//!
+//! Those of temporary destinations are what Java clients cannot do without: a client that has not
+//! heard of one does not send to it. They are written to every watcher before the creator is
+//! answered, are replayed to newcomers, and are left out for nobody: neither a window nor noLocal
+//! holds them back.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use broker::id::SessionId;
+use broker::topology::Pattern;
+use openwire::primitive::{Value, encode_map};
+use openwire::{
+    AnyStructure, Command, Destination, DestinationInfo, DestinationKind, JavaString,
+    Message, MessageDispatch, MessageId, MessageKind, ProducerId, RemoveInfo,
+};
+
+use super::OpenwireDoor;
+use super::connection::Connection;
+use super::consumer::{Consumer, ConsumerKey, Dispatched, DispatchedId};
+use super::destination::{ADVISORY, Place, is_wildcard, pattern, places};
+use super::limits::{ADVISORY_UNSENT_BYTES_MAX, UNSENT_BYTES_MAX};
+use crate::door::{Closing, Context};
+
+const TEMP_QUEUE: &str = "ActiveMQ.Advisory.TempQueue";
+const TEMP_TOPIC: &str = "ActiveMQ.Advisory.TempTopic";
+const QUEUE: &str = "ActiveMQ.Advisory.Queue";
+const CONNECTION: &str = "ActiveMQ.Advisory.Connection";
+
+/// Who watches which advisories.
+#[derive(Default)]
+pub(super) struct Watchers {
+    exact: HashMap<Box<str>, Vec<(SessionId, ConsumerKey)>>,
+    patterns: Vec<(Pattern, SessionId, ConsumerKey)>,
+}
+
+impl Watchers {
+    fn add(&mut self, name: &str, session: SessionId, key: ConsumerKey) {
+        if is_wildcard(name) {
+            self.patterns.push((Pattern::new(pattern(name)), session, key));
+        } else {
+            self.exact.entry(name.into()).or_default().push((session, key));
+        }
+    }
+
+    fn remove(&mut self, session: SessionId, key: ConsumerKey) {
+        self.patterns.retain(|(_, s, k)| (*s, *k) != (session, key));
+        self.exact.retain(|_, watchers| {
+            watchers.retain(|watcher| *watcher != (session, key));
+            !watchers.is_empty()
+        });
+    }
+
+    fn of(&self, topic: &str) -> Vec<(SessionId, ConsumerKey)> {
+        let exact = self.exact.get(topic).into_iter().flatten().copied();
+        let patterns = self.patterns.iter().filter(|(pattern, ..)| pattern.matches(topic));
+        exact.chain(patterns.map(|(_, session, key)| (*session, *key))).collect()
+    }
+
+    /// Whether anybody watches more than temporary destinations, which every Java client does.
+    fn watch_others(&self) -> bool {
+        let temporaries = [TEMP_QUEUE, TEMP_TOPIC];
+        let known = temporaries.iter().filter(|name| self.exact.contains_key(**name)).count();
+        !self.patterns.is_empty() || self.exact.len() > known
+    }
+}
+
+/// One advisory.
+struct Advisory<'a> {
+    topic: String,
+    about: AnyStructure<'a>,
+    count: Option<(&'static str, i32)>,
+}
+
+impl Advisory<'_> {
+    fn is_about_temporary(&self) -> bool {
+        self.topic == TEMP_QUEUE || self.topic == TEMP_TOPIC
+    }
+}
+
+/// What advisories of consumers and producers are called. A comma would make a composite of it.
+fn of_kind(what: &str, place: &Place) -> String {
+    let kind = if place.kind.is_topic() { "Topic" } else { "Queue" };
+    format!("{ADVISORY}{what}.{kind}.{}", place.name.replace(',', "&sbquo;"))
+}
+
+fn temporary_topic(kind: DestinationKind) -> &'static str {
+    if kind.is_topic() { TEMP_TOPIC } else { TEMP_QUEUE }
+}
+
+impl OpenwireDoor {
+    /// A consumer of advisories has come: it hears of everything that is there.
+    pub(super) fn watch(
+        &mut self,
+        conn: &mut Connection,
+        key: ConsumerKey,
+        topics: &[Place],
+        cx: &mut Context<'_>,
+    ) {
+        for place in topics {
+            self.watchers.add(&place.name, conn.session, key);
+        }
+        let patterns: Vec<Pattern> =
+            topics.iter().map(|place| Pattern::new(pattern(&place.name))).collect();
+        let wants = |topic: &str| patterns.iter().any(|pattern| pattern.matches(topic));
+        let mut replayed: Vec<Advisory<'_>> = Vec::new();
+        for info in self.temporaries.values() {
+            let kind = info.destination.as_ref().map(|destination| destination.kind);
+            let topic = temporary_topic(kind.unwrap_or_default());
+            if wants(topic) {
+                let about = Command::DestinationInfo(info.clone()).into();
+                replayed.push(Advisory { topic: topic.to_owned(), about, count: None });
+            }
+        }
+        let is_for_temporaries =
+            topics.iter().all(|place| *place.name == *TEMP_QUEUE || *place.name == *TEMP_TOPIC);
+        if !is_for_temporaries {
+            if wants(QUEUE) {
+                replayed.extend(cx.topology.queues().filter(|queue| queue.spec.owner.is_none()).map(
+                    |queue| Advisory {
+                        topic: QUEUE.to_owned(),
+                        about: self.destination_info(&queue.spec.name),
+                        count: None,
+                    },
+                ));
+            }
+            for other in self.connections.values().map(|other| &**other).chain([&*conn]) {
+                replay_connection(other, &wants, &mut replayed);
+            }
+        }
+        for advisory in replayed {
+            self.tell(conn, key, &advisory, Targeted::Newcomer, cx);
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, session: SessionId, key: ConsumerKey) {
+        self.watchers.remove(session, key);
+    }
+
+    /// Tells everybody who watches. `conn` is the connection at hand, which the door does not
+    /// have among its others now.
+    fn advise(&mut self, conn: &mut Connection, advisory: &Advisory<'_>, cx: &mut Context<'_>) {
+        for (session, key) in self.watchers.of(&advisory.topic) {
+            if session == conn.session {
+                self.tell(conn, key, advisory, Targeted::Everybody, cx);
+            } else if let Some(mut other) = self.connections.remove(&session) {
+                self.tell(&mut other, key, advisory, Targeted::Everybody, cx);
+                self.connections.insert(session, other);
+            }
+        }
+    }
+
+    fn tell(
+        &mut self,
+        conn: &mut Connection,
+        key: ConsumerKey,
+        advisory: &Advisory<'_>,
+        targeted: Targeted,
+        cx: &mut Context<'_>,
+    ) {
+        let unsent = cx.links.unsent(conn.session);
+        if unsent > UNSENT_BYTES_MAX {
+            cx.links.close(conn.session, Closing::Now);
+            return;
+        }
+        if unsent > ADVISORY_UNSENT_BYTES_MAX && !advisory.is_about_temporary() {
+            return;
+        }
+        let sequence = self.next_sequence();
+        self.advisories += 1;
+        let number = self.advisories;
+        let Some(consumer) = conn.consumers.get_mut(&key) else { return };
+        let id = consumer.id.clone();
+        consumer.given(Dispatched {
+            id: DispatchedId {
+                connection: self.producer.connection_id.clone(),
+                sequence: number,
+                ..DispatchedId::default()
+            },
+            sequence,
+            held: None,
+            is_committing: false,
+        });
+        let destination = Destination::topic(advisory.topic.as_str());
+        let message = Message {
+            kind: MessageKind::Plain,
+            producer_id: Some(self.producer.clone()),
+            destination: Some(destination.clone()),
+            message_id: Some(MessageId {
+                text_view: None,
+                producer_id: Some(self.producer.clone()),
+                producer_sequence_id: number,
+                broker_sequence_id: sequence,
+            }),
+            message_type: Some("Advisory".into()),
+            marshalled_properties: Some(Cow::Owned(self.properties(advisory))),
+            data_structure: Some(Box::new(advisory.about.clone())),
+            target_consumer_id: match targeted {
+                Targeted::Newcomer => Some(id.clone()),
+                Targeted::Everybody => None,
+            },
+            broker_in_time: cx.now.0.cast_signed(),
+            broker_out_time: cx.now.0.cast_signed(),
+            ..Message::default()
+        };
+        let dispatch = MessageDispatch {
+            consumer_id: Some(id),
+            destination: Some(destination),
+            message: Some(message),
+            ..MessageDispatch::default()
+        };
+        conn.send(&Command::MessageDispatch(dispatch), cx);
+    }
+
+    fn properties(&self, advisory: &Advisory<'_>) -> Vec<u8> {
+        let text = |text: &str| Value::String(text.into());
+        let mut properties: Vec<(JavaString, Value)> = vec![
+            ("originBrokerURL".into(), text(&self.settings.broker_url)),
+            ("originBrokerId".into(), text(&self.settings.broker_id)),
+            ("originBrokerName".into(), text(&self.settings.broker_name)),
+        ];
+        if let Some((name, count)) = advisory.count {
+            properties.push((name.into(), Value::Int(count)));
+        }
+        let mut bytes = Vec::new();
+        encode_map(&properties, &mut bytes);
+        bytes
+    }
+
+    fn destination_info(&self, queue: &str) -> AnyStructure<'static> {
+        let info = DestinationInfo {
+            destination: Some(Destination::queue(queue)),
+            operation_type: DestinationInfo::ADD,
+            ..DestinationInfo::default()
+        };
+        Command::DestinationInfo(info).into()
+    }
+
+    pub(super) fn advise_temporary(
+        &mut self,
+        conn: &mut Connection,
+        info: &DestinationInfo,
+        cx: &mut Context<'_>,
+    ) {
+        let kind = info.destination.as_ref().map(|destination| destination.kind);
+        let topic = temporary_topic(kind.unwrap_or_default()).to_owned();
+        let about = Command::DestinationInfo(info.clone()).into();
+        self.advise(conn, &Advisory { topic, about, count: None }, cx);
+    }
+
+    /// A queue that anybody may use has come or gone.
+    pub(super) fn advise_queue(&mut self, name: &str, operation: i8, cx: &mut Context<'_>) {
+        let watchers = self.watchers.of(QUEUE);
+        if watchers.is_empty() {
+            return;
+        }
+        let info = DestinationInfo {
+            destination: Some(Destination::queue(name)),
+            operation_type: operation,
+            ..DestinationInfo::default()
+        };
+        let about = Command::DestinationInfo(info).into();
+        let advisory = Advisory { topic: QUEUE.to_owned(), about, count: None };
+        for (session, key) in watchers {
+            if let Some(mut other) = self.connections.remove(&session) {
+                self.tell(&mut other, key, &advisory, Targeted::Everybody, cx);
+                self.connections.insert(session, other);
+            }
+        }
+    }
+
+    pub(super) fn advise_connection(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
+        if self.watchers.watch_others() {
+            let about = Command::ConnectionInfo(conn.info.clone()).into();
+            self.advise(conn, &Advisory { topic: CONNECTION.to_owned(), about, count: None }, cx);
+        }
+    }
+
+    pub(super) fn advise_connection_gone(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
+        if self.watchers.watch_others() {
+            let about = removed(conn.id().into(), 0);
+            self.advise(conn, &Advisory { topic: CONNECTION.to_owned(), about, count: None }, cx);
+        }
+    }
+
+    pub(super) fn advise_consumer_opened(
+        &mut self,
+        conn: &mut Connection,
+        key: ConsumerKey,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(consumer) = conn.consumers.get(&key) else { return };
+        let about: AnyStructure<'_> = Command::ConsumerInfo((*consumer.info).clone()).into();
+        for place in watched(consumer.info.destination.as_ref()) {
+            let topic = of_kind("Consumer", &place);
+            let count = self.consumers.count(&place, 1);
+            if self.watchers.watch_others() {
+                let about = about.clone();
+                let count = Some(("consumerCount", count));
+                self.advise(conn, &Advisory { topic, about, count }, cx);
+            }
+        }
+    }
+
+    pub(super) fn advise_consumer_closed(
+        &mut self,
+        conn: &mut Connection,
+        consumer: &Consumer,
+        cx: &mut Context<'_>,
+    ) {
+        for place in watched(consumer.info.destination.as_ref()) {
+            let count = self.consumers.count(&place, -1);
+            if self.watchers.watch_others() {
+                let topic = of_kind("Consumer", &place);
+                let about = removed(consumer.id.clone().into(), 0);
+                let count = Some(("consumerCount", count));
+                self.advise(conn, &Advisory { topic, about, count }, cx);
+            }
+        }
+    }
+
+    /// A producer has come, or with `change` −1 it goes.
+    pub(super) fn advise_producer(
+        &mut self,
+        conn: &mut Connection,
+        info: &openwire::ProducerInfo,
+        change: i32,
+        cx: &mut Context<'_>,
+    ) {
+        for place in watched(info.destination.as_ref()) {
+            let count = self.producers.count(&place, change);
+            if self.watchers.watch_others() {
+                let topic = of_kind("Producer", &place);
+                let about = match (change, &info.producer_id) {
+                    (-1, Some(id)) => removed(id.clone().into(), 0),
+                    _ => Command::ProducerInfo(info.clone()).into(),
+                };
+                let count = Some(("producerCount", count));
+                self.advise(conn, &Advisory { topic, about, count }, cx);
+            }
+        }
+    }
+}
+
+/// For whom an advisory is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Targeted {
+    Everybody,
+    /// What was there before it came.
+    Newcomer,
+}
+
+/// How many use each destination.
+#[derive(Default)]
+pub(super) struct Users(HashMap<Place, i32>);
+
+impl Users {
+    fn count(&mut self, place: &Place, change: i32) -> i32 {
+        let users = self.0.entry(place.clone()).or_default();
+        *users += change;
+        let left = *users;
+        if left <= 0 {
+            self.0.remove(place);
+        }
+        left
+    }
+}
+
+/// The destinations of which it is told that somebody uses them: no advisories about advisories.
+fn watched(destination: Option<&Destination>) -> Vec<Place> {
+    let found = destination.and_then(|destination| places(destination).ok());
+    let mut found = found.map(|(places, _)| places).unwrap_or_default();
+    found.retain(|place| !place.is_advisory());
+    found
+}
+
+fn removed(object: openwire::Identity, last_delivered_sequence_id: i64) -> AnyStructure<'static> {
+    let info = RemoveInfo {
+        object_id: Some(object),
+        last_delivered_sequence_id,
+        ..RemoveInfo::default()
+    };
+    Command::RemoveInfo(info).into()
+}
+
+fn replay_connection(
+    other: &Connection,
+    wants: &dyn Fn(&str) -> bool,
+    out: &mut Vec<Advisory<'static>>,
+) {
+    if wants(CONNECTION) && other.user.is_some() {
+        let about = Command::ConnectionInfo(other.info.clone()).into();
+        out.push(Advisory { topic: CONNECTION.to_owned(), about, count: None });
+    }
+    for consumer in other.consumers.values().filter(|consumer| consumer.opening.is_none()) {
+        for place in watched(consumer.info.destination.as_ref()) {
+            let topic = of_kind("Consumer", &place);
+            if wants(&topic) {
+                let about = Command::ConsumerInfo((*consumer.info).clone()).into();
+                out.push(Advisory { topic, about, count: None });
+            }
+        }
+    }
+    for producer in other.producers.values() {
+        for place in watched(producer.info.destination.as_ref()) {
+            let topic = of_kind("Producer", &place);
+            if wants(&topic) {
+                let about = Command::ProducerInfo(producer.info.clone()).into();
+                out.push(Advisory { topic, about, count: None });
+            }
+        }
+    }
+}
+
+/// The producer of every advisory.
+pub(super) fn producer(broker_id: &str) -> ProducerId {
+    ProducerId { connection_id: format!("{broker_id}:1").into(), value: 0, session_id: 0 }
+}
+

@@ -1,0 +1,208 @@
+//! Where queues end and where groups stand: 202 and 208. Each is many questions to the broker and
+//! one answer.
+
+use std::collections::BTreeMap;
+
+use broker::event::{Answer, Bounds};
+use broker::id::{PartitionId, Position};
+use broker::pass::Command;
+use broker::refusal::Refusal;
+use remoting::ResponseCode;
+use remoting::body::{
+    ConsumeStats, MessageQueue, OffsetWrapper, TopicOffset, TopicStatsTable, to_vec,
+};
+use remoting::header::Header;
+use remoting::header::offset::ConsumeStats as ConsumeStatsOf;
+use remoting::header::topic::Topic;
+
+use super::asker::Asker;
+use super::creation::Stop;
+use super::dispatch::Request;
+use super::pending::{self, PARTS_MAX};
+use super::refusals::Refused;
+use super::topic::{self, Found};
+use super::{RemotingDoor, What};
+use crate::access::{Action, Resource};
+use crate::door::Context;
+
+/// An answer that is put together.
+#[derive(Debug)]
+pub struct Gather {
+    kind: Kind,
+    rows: Vec<Row>,
+    left: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Topic,
+    Group,
+}
+
+#[derive(Debug)]
+struct Row {
+    queue: MessageQueue,
+    bounds: Bounds,
+    cursor: Option<Position>,
+}
+
+impl Gather {
+    /// Takes an answer to a part: even ones are ends, odd ones cursors. Answers whether it was the
+    /// last.
+    pub fn is_whole_with(&mut self, part: usize, result: &Result<Answer, Refusal>) -> bool {
+        if let Some(row) = self.rows.get_mut(part / 2) {
+            match result {
+                Ok(Answer::Bounds(bounds)) => row.bounds = *bounds,
+                Ok(Answer::Offset(cursor)) => row.cursor = *cursor,
+                // What went away meanwhile counts as empty.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+}
+
+impl RemotingDoor {
+    fn rows_of(&self, name: &str, count: u32, address: broker::id::AddressId) -> Vec<(Row, PartitionId)> {
+        let row = |number: u32| {
+            let queue = MessageQueue {
+                broker_name: self.settings.broker.to_string(),
+                queue_id: number as i32,
+                topic: name.to_owned(),
+            };
+            let row = Row { queue, bounds: Bounds::default(), cursor: None };
+            (row, PartitionId { address, number })
+        };
+        (0..count).map(row).collect()
+    }
+
+    /// 202.
+    pub(super) fn topic_stats(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        let header = Topic::parse(&request.command.ext)?;
+        let asker = request.asker;
+        self.allow(&asker, Action::Read, Resource::Address(&header.topic), cx)?;
+        let rows = match topic::find(cx.topology, &header.topic) {
+            Found::Topic(address, partitions) => {
+                let count = partitions.read.max(partitions.write);
+                self.rows_of(&header.topic, count, address.id)
+            }
+            Found::Taken | Found::Absent => {
+                let remark = format!("topic[{}] not exist", header.topic);
+                return Err(Refused::new(ResponseCode::TopicNotExist, remark).into());
+            }
+        };
+        let (rows, partitions): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let gather = Gather { kind: Kind::Topic, left: rows.len(), rows };
+        if partitions.is_empty() {
+            self.gathered(asker, gather, cx);
+            return Ok(());
+        }
+        let token = self.wait(asker, What::Gather(Box::new(gather)))?;
+        for (at, partition) in partitions.into_iter().enumerate() {
+            let token = pending::with_part(token, at * 2);
+            cx.pass.push(asker.session, Command::Bounds { token, partition });
+        }
+        Ok(())
+    }
+
+    /// 208: the topics that are named, or that the members of the group want now.
+    pub(super) fn consume_stats(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        let header = ConsumeStatsOf::parse(&request.command.ext)?;
+        let asker = request.asker;
+        let name: &str = &header.consumer_group;
+        self.allow(&asker, Action::Read, Resource::Group(name), cx)?;
+        let named: Vec<String> = [header.topic.as_deref(), header.topic_list.as_deref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|text| text.split(';'))
+            .filter(|topic| !topic.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let topics: Vec<String> = if named.is_empty() {
+            let online = self.clients.consumer_group(name);
+            let wanted = online.into_iter().flat_map(|group| group.subscriptions.keys());
+            let retry = format!("{}{name}", topic::RETRY_PREFIX);
+            let mut topics: Vec<_> = wanted.map(|topic| topic.to_string()).collect();
+            if !topics.contains(&retry) {
+                topics.push(retry);
+            }
+            topics
+        } else {
+            named
+        };
+        let group = cx.topology.group(name).map(|group| group.id);
+        let mut rows = Vec::new();
+        if group.is_some() {
+            for topic in topics {
+                if let Found::Topic(address, partitions) = topic::find(cx.topology, &topic) {
+                    rows.extend(self.rows_of(&topic, partitions.read, address.id));
+                }
+            }
+        }
+        if rows.len() * 2 > PARTS_MAX {
+            return Err(Refused::busy("queues of one question").into());
+        }
+        let (rows, partitions): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let gather = Gather { kind: Kind::Group, left: rows.len() * 2, rows };
+        let (Some(group), false) = (group, partitions.is_empty()) else {
+            self.gathered(asker, gather, cx);
+            return Ok(());
+        };
+        let token = self.wait(asker, What::Gather(Box::new(gather)))?;
+        for (at, partition) in partitions.into_iter().enumerate() {
+            let bounds = pending::with_part(token, at * 2);
+            cx.pass.push(asker.session, Command::Bounds { token: bounds, partition });
+            let cursor = pending::with_part(token, at * 2 + 1);
+            cx.pass.push(asker.session, Command::Cursor { token: cursor, group, partition });
+        }
+        Ok(())
+    }
+
+    pub(super) fn gathered(&mut self, asker: Asker, gather: Gather, cx: &mut Context<'_>) {
+        let body = match gather.kind {
+            Kind::Topic => {
+                let table: BTreeMap<_, _> = gather
+                    .rows
+                    .into_iter()
+                    .map(|row| {
+                        let offset = TopicOffset {
+                            // When the last message came, nobody has noted.
+                            last_update_timestamp: 0,
+                            max_offset: row.bounds.next.0 as i64,
+                            min_offset: row.bounds.first.0 as i64,
+                        };
+                        (row.queue, offset)
+                    })
+                    .collect();
+                to_vec(&TopicStatsTable { offset_table: table, topic_put_tps: Some(0.0) })
+            }
+            Kind::Group => {
+                let table: BTreeMap<_, _> = gather
+                    .rows
+                    .into_iter()
+                    .map(|row| {
+                        let cursor = row.cursor.unwrap_or_default().0 as i64;
+                        let offset = OffsetWrapper {
+                            broker_offset: row.bounds.next.0 as i64,
+                            consumer_offset: cursor,
+                            last_timestamp: 0,
+                            pull_offset: Some(cursor),
+                        };
+                        (row.queue, offset)
+                    })
+                    .collect();
+                to_vec(&ConsumeStats { consume_tps: 0.0, offset_table: table })
+            }
+        };
+        asker.body(&body, cx);
+    }
+}
