@@ -59,15 +59,6 @@ def dead_letter(s):
             "x-death of an expired message")
     s.ok("expired")
 
-    full = s.name("full")
-    channel.queue_declare(full, exclusive=True, arguments={"x-dead-letter-exchange": x, "x-max-length": 2})
-    for n in range(3):
-        channel.basic_publish("", full, b"%d" % n)
-    _, properties, body = s.get(channel, dead, auto_ack=True)
-    s.equal((b"0", "maxlen"), (body, properties.headers["x-death"][0]["reason"]), "pushed out at the head")
-    s.equal([b"1", b"2"], s.bodies(channel, full, 2), "the younger stay")
-    s.ok("maxlen")
-
     # Around twice: rejected at `work`, waits at `wait`, returns to `work`, rejected again.
     wait = s.name("wait")
     channel.queue_declare(wait, exclusive=True, arguments={
@@ -89,23 +80,6 @@ def dead_letter(s):
     s.ok("death counts over a retry loop")
 
 
-def reject_publish(s):
-    connection = s.open()
-    channel = connection.channel()
-    channel.confirm_delivery()
-    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
-    q = channel.queue_declare("", exclusive=True, arguments=arguments).method.queue
-    channel.basic_publish("", q, b"first")
-    try:
-        channel.basic_publish("", q, b"second")
-        raise AssertionError("a publish to a full queue was confirmed")
-    except pika.exceptions.NackError:
-        pass
-    s.equal([b"first"], s.bodies(channel, q, 1), "the first stays")
-    connection.close()
-    s.ok("reject-publish")
-
-
 def queue_expiry(s):
     connection = s.open()
     channel = connection.channel()
@@ -118,4 +92,4 @@ def queue_expiry(s):
     s.ok("queue expiry")
 
 
-run(ttl, dead_letter, reject_publish, queue_expiry)
+run(ttl, dead_letter, queue_expiry)

@@ -49,13 +49,14 @@ pub const SETS: [&str; 5] = [
 
 const SECONDS: u64 = 60;
 
-const PYTHON: [&str; 6] = [
+const PYTHON: [&str; 7] = [
     "amqp_basics",
     "amqp_queues",
     "amqp_routing",
     "amqp_errors",
     "amqp_lifetimes",
     "amqp_heartbeats",
+    "amqp_refusals",
 ];
 
 const AMQP: [&str; 3] = ["amqp.Basics", "amqp.Confirms", "amqp.Recovery"];

@@ -2,11 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use broker::event::Event;
 use broker::id::{Millis, SessionId};
-use broker::topology::TopologyFact;
 use gateway::amqp::AmqpDoor;
-use gateway::door::{Closing, Context, Door, Peer, Wire};
+use gateway::door::{Door, Wire};
+use gateway::openwire::OpenwireDoor;
 use gateway::remoting::RemotingDoor;
 
 use crate::config::{Config, Listeners};
@@ -29,11 +28,18 @@ pub(crate) fn remoting_settings(config: &Config) -> gateway::remoting::Settings 
     }
 }
 
-/// Makes the doors, in the order of [`Wire`].
-pub fn doors(config: &Config) -> [Box<dyn Door>; 3] {
+/// Makes the doors, in the order of [`Wire`]. `identity` is the data directory's.
+pub fn doors(config: &Config, identity: u128) -> [Box<dyn Door>; 3] {
     let amqp = AmqpDoor::new(gateway::amqp::Settings::default());
+    let openwire = OpenwireDoor::new(gateway::openwire::Settings {
+        broker_name: "localhost".into(),
+        broker_id: format!("ID:troika-{identity:032x}"),
+        broker_url: format!("tcp://{}", config.listeners.at(config.listeners.openwire)),
+        frame_bytes_max: gateway::openwire::Settings::FRAME_BYTES_MAX,
+        provider_version: "5.18.3".into(),
+    });
     let remoting = RemotingDoor::new(remoting_settings(config));
-    [Box::new(amqp), Box::new(Shut), Box::new(remoting)]
+    [Box::new(amqp), Box::new(openwire), Box::new(remoting)]
 }
 
 /// The doors of a reactor by their wire.
@@ -90,31 +96,4 @@ pub(crate) fn entrances(listeners: &Listeners) -> [Entrance; 5] {
         wire,
         at: listeners.at(port),
     })
-}
-
-/// A door that lets nobody in.
-struct Shut;
-
-impl Door for Shut {
-    fn opened(&mut self, session: SessionId, _peer: Peer, cx: &mut Context<'_>) {
-        cx.links.close(session, Closing::Now);
-    }
-
-    fn received(&mut self, _session: SessionId, bytes: &[u8], _cx: &mut Context<'_>) -> usize {
-        bytes.len()
-    }
-
-    fn event(&mut self, _event: Event, _cx: &mut Context<'_>) {}
-
-    fn changed(&mut self, _fact: &TopologyFact, _cx: &mut Context<'_>) {}
-
-    fn closed(&mut self, _session: SessionId, _cx: &mut Context<'_>) {}
-
-    fn tick(&mut self, _cx: &mut Context<'_>) {}
-
-    fn deadline(&self) -> Option<Millis> {
-        None
-    }
-
-    fn finish(&mut self, _cx: &mut Context<'_>) {}
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use broker::event::{Effects, Event, Frame, Load, PageSlot, Records};
 use broker::id::{Index, MessageRef, Millis, ShardId};
 use broker::node::{Checkpoint, Node};
-use broker::pass::{Pass, record_ranges};
+use broker::pass::Pass;
 use broker::properties::Properties;
 use broker::record::Record;
 use broker::topology::Topology;
@@ -128,6 +128,11 @@ impl Engine {
         })
     }
 
+    /// Born with the data directory.
+    pub fn identity(&self) -> u128 {
+        self.bodies.store.node().0
+    }
+
     pub fn topology(&self) -> &Topology {
         self.node.topology()
     }
@@ -186,14 +191,14 @@ impl Engine {
         }
         let (index, bytes) = (frame.index.0, frame.records.len());
         let too_large = |_| Fault::FrameTooLarge { index, bytes };
-        let mut builder = FrameBuilder::new();
-        for (head, range) in frame.heads.iter().zip(record_ranges(&frame.heads)) {
-            let slot = builder
-                .push_record(&[&frame.records[range]])
-                .map_err(too_large)?;
+        let sizes = frame.heads.iter().map(|head| head.size);
+        let mut builder = FrameBuilder::with_records(frame.records, sizes).map_err(too_large)?;
+        for (slot, head) in (0..).zip(frame.heads.iter()) {
             self.meta.clear();
             head.encode_meta(&mut self.meta);
-            builder.set_meta(slot, &self.meta).map_err(too_large)?;
+            builder
+                .set_meta(store::Slot::new(slot), &self.meta)
+                .map_err(too_large)?;
         }
         if !frame.facts.is_empty() {
             builder.push_facts(&frame.facts).map_err(too_large)?;

@@ -51,8 +51,13 @@ impl Stopper {
 }
 
 impl Server {
-    /// Recovers what the data directory holds, sets up the users, and listens.
-    pub fn open(config: &Config, doors: [Box<dyn Door>; 3]) -> Result<Server, Fault> {
+    /// Recovers what the data directory holds, sets up the users, and listens. `doors` makes the
+    /// doors, in the order of [`Wire`](gateway::door::Wire), from the identity of the data
+    /// directory, which stays the same for its life.
+    pub fn open(
+        config: &Config,
+        doors: impl FnOnce(u128) -> [Box<dyn Door>; 3],
+    ) -> Result<Server, Fault> {
         let poll = Poll::new().map_err(Fault::Poll)?;
         let registry = poll.registry().try_clone().map_err(Fault::Poll)?;
         let waker = waker(&poll).map_err(Fault::Poll)?;
@@ -66,7 +71,7 @@ impl Server {
         let mut clock = Clock::default();
         let engine = Engine::open(config, ring, &mut clock)?;
         let core = Core::new(engine, clock, Entropy::new()?);
-        let doors = Doors::new(doors);
+        let doors = Doors::new(doors(core.engine.identity()));
         let stop = Arc::clone(&stopper.stop);
         let mut reactor = Reactor::new(poll, core, doors, config.limits.clone(), stop);
         let changes = user_changes(reactor.topology(), &config.users)?;
@@ -128,7 +133,7 @@ impl Server {
 /// Everything that the binary does: opens, says so in one line on the standard output, and runs
 /// until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Fault> {
-    let mut server = Server::open(config, crate::doors::doors(config))?;
+    let mut server = Server::open(config, |identity| crate::doors::doors(config, identity))?;
     server.take_signals()?;
     println!("{}", server.ready_line());
     server.run()

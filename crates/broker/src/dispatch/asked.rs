@@ -19,17 +19,18 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub fn records(
-        &mut self,
-        mut wanted: Vec<MessageRef>,
-        now: Millis,
-        effects: &mut Effects,
-    ) {
+    pub fn records(&mut self, mut wanted: Vec<MessageRef>, now: Millis, effects: &mut Effects) {
         wanted.retain(|message| self.records.insert(*message, now).is_none());
         if !wanted.is_empty() {
             self.again.get_or_insert(now.plus(AGAIN_MS));
             effects.loads.push(Load::Records(wanted));
         }
+    }
+
+    /// The same, whatever was asked for before.
+    pub fn records_again(&mut self, wanted: Vec<MessageRef>, now: Millis, effects: &mut Effects) {
+        wanted.iter().for_each(|message| self.record_came(*message));
+        self.records(wanted, now, effects);
     }
 
     pub fn page(&mut self, slot: PageSlot, now: Millis, effects: &mut Effects) {

@@ -7,23 +7,22 @@
 //! at or above the cursor, and below it none. A consumer with a filter takes fresh positions in
 //! any order and leaves the cursor where it is.
 //!
-//! Caveat: choosing among the consumers of one queue looks at each of them once per message when
-//! none of the first has credit. It matters with thousands of consumers on one queue.
+//! Caveat: one step of one queue looks at each of its consumers at least once. It matters with
+//! thousands of consumers on one queue.
 
 mod asked;
 mod pump;
 pub(crate) mod reads;
+mod settling;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::event::{Answer, Effects, Event, PageSlot, QueueStatus, Records};
-use crate::id::{
-    ConsumerId, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token,
-};
-use crate::ledger::{Fact, Ledger, Lookup, QueueLedger, Reason, Settled};
+use crate::id::{ConsumerId, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token};
+use crate::ledger::{Fact, Ledger, Lookup, QueueLedger, Reason};
 use crate::map::IdMap;
-use crate::pass::{ConsumerOptions, Credit, Mode, Outcome, Sharing};
+use crate::pass::{ConsumerOptions, Credit, Mode, Sharing};
 use crate::record::DeathReason;
 use crate::refusal::Refusal;
 use crate::topology::DeadLetter;
@@ -79,7 +78,12 @@ impl Wanted {
     }
 
     fn settle(&mut self, queue: QueueId, range: std::ops::Range<Position>, reason: Reason) {
-        Fact::Settled { queue, range, reason }.join(&mut self.facts);
+        Fact::Settled {
+            queue,
+            range,
+            reason,
+        }
+        .join(&mut self.facts);
     }
 }
 
@@ -97,7 +101,11 @@ pub struct Doomed {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Fate {
-    Died { reason: DeathReason, fallback: Option<DeadLetter>, cause: Option<Box<str>> },
+    Died {
+        reason: DeathReason,
+        fallback: Option<DeadLetter>,
+        cause: Option<Box<str>>,
+    },
     Forward(crate::pass::Forward, SessionId),
 }
 
@@ -149,7 +157,10 @@ struct QueueDispatch {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Out {
-    Leased { session: SessionId, redelivered: bool },
+    Leased {
+        session: SessionId,
+        redelivered: bool,
+    },
     Settling,
     /// Comes back when its attempts are logged.
     Returning,
@@ -194,49 +205,8 @@ impl Dispatch {
         }
     }
 
-    /// The serial of the last message that was doomed.
-    pub fn last_doomed(&self) -> u64 {
-        self.wanted.next_serial
-    }
-
-    /// Whether a message with this serial, or one doomed before, is still on its way out.
-    pub fn is_dooming(&self, serial: u64) -> bool {
-        self.wanted.dooming.first().is_some_and(|first| *first <= serial)
-    }
-
-    /// It is decided where a doomed message goes.
-    pub fn doom_decided(&mut self, serial: u64) {
-        self.wanted.dooming.remove(&serial);
-    }
-
-    /// A doomed message could not go where it should and is free again.
-    pub fn reprieve(&mut self, doomed: &Doomed, ledger: &Ledger) {
-        self.doom_decided(doomed.serial);
-        if let Some(state) = self.queues.get_mut(&doomed.queue) {
-            state.give_back(doomed.position, true, &mut self.consumers);
-        }
-        self.mark_dirty(doomed.queue, ledger);
-    }
-
     pub fn has_consumer(&self, consumer: ConsumerId) -> bool {
         self.consumers.contains_key(&consumer)
-    }
-
-    /// Settles a doomed message that goes nowhere.
-    pub fn settle_now(&mut self, doomed: &Doomed, reason: Reason) {
-        self.wanted.settle(doomed.queue, doomed.position..doomed.position.next(), reason);
-    }
-
-    fn is_burdened(&self) -> bool {
-        self.wanted.dooming.len() >= DOOMED_MAX
-    }
-
-    /// Whether a live position is neither handed out nor on its way to be settled.
-    fn is_free(&mut self, queue: QueueId, position: Position, ledger: &Ledger) -> bool {
-        Self::queue(&mut self.queues, queue, ledger).is_some_and(|state| {
-            let fresh = position >= state.cursor && !state.out.contains_key(&position);
-            fresh || state.returned.contains_key(&position)
-        })
     }
 
     /// A record that was asked for can be read now.
@@ -295,7 +265,11 @@ impl Dispatch {
 
     pub fn deadline(&self) -> Option<Millis> {
         let check = self.checks.first().map(|(at, _)| *at);
-        let others = [self.reads.deadline(), self.asked.deadline(), self.sweep.deadline()];
+        let others = [
+            self.reads.deadline(),
+            self.asked.deadline(),
+            self.sweep.deadline(),
+        ];
         check.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -308,9 +282,14 @@ impl Dispatch {
         name: &str,
         ledger: &Ledger,
     ) -> Result<(), Refusal> {
-        let not_found =
-            || Refusal::NotFound { kind: crate::refusal::Kind::Queue, name: name.into() };
-        assert!(!self.consumers.contains_key(&consumer), "consumer {consumer} is attached twice");
+        let not_found = || Refusal::NotFound {
+            kind: crate::refusal::Kind::Queue,
+            name: name.into(),
+        };
+        assert!(
+            !self.consumers.contains_key(&consumer),
+            "consumer {consumer} is attached twice"
+        );
         let state = Self::queue(&mut self.queues, queue, ledger).ok_or_else(not_found)?;
         let browses = |id: &ConsumerId| self.consumers[id].options.mode == Mode::Browse;
         let sole = |id: &ConsumerId| self.consumers[id].options.sharing == Sharing::Sole;
@@ -324,7 +303,10 @@ impl Dispatch {
         if clash {
             return Err(Refusal::ExclusiveUse { name: name.into() });
         }
-        let next = ledger.queue(queue).map(|q| q.pages.next()).unwrap_or_default();
+        let next = ledger
+            .queue(queue)
+            .map(|q| q.pages.next())
+            .unwrap_or_default();
         let priority = options.priority;
         let at = state
             .consumers
@@ -353,8 +335,16 @@ impl Dispatch {
         };
         let (scan, told) = (Position(0), false);
         let end = next;
-        let attached =
-            Consumer { session, queue, options, credit, fetching: 0, told, scan, end };
+        let attached = Consumer {
+            session,
+            queue,
+            options,
+            credit,
+            fetching: 0,
+            told,
+            scan,
+            end,
+        };
         self.consumers.insert(consumer, attached);
         self.session(session).consumers.push(consumer);
         self.mark_dirty(queue, ledger);
@@ -383,7 +373,9 @@ impl Dispatch {
     }
 
     pub fn credit(&mut self, consumer: ConsumerId, credit: Credit, ledger: &Ledger) {
-        let Some(attached) = self.consumers.get_mut(&consumer) else { return };
+        let Some(attached) = self.consumers.get_mut(&consumer) else {
+            return;
+        };
         attached.credit = match credit {
             Credit::None => 0,
             Credit::Set(count) => u64::from(count),
@@ -395,7 +387,9 @@ impl Dispatch {
     }
 
     pub fn fetch(&mut self, consumer: ConsumerId, count: u32, ledger: &Ledger) {
-        let Some(attached) = self.consumers.get_mut(&consumer) else { return };
+        let Some(attached) = self.consumers.get_mut(&consumer) else {
+            return;
+        };
         attached.fetching = attached.fetching.saturating_add(count);
         let queue = attached.queue;
         self.mark_dirty(queue, ledger);
@@ -410,8 +404,15 @@ impl Dispatch {
         mode: Mode,
         ledger: &Ledger,
     ) -> bool {
-        let Some(state) = Self::queue(&mut self.queues, queue, ledger) else { return false };
-        state.gets.push_back(Get { session, token, mode, holder });
+        let Some(state) = Self::queue(&mut self.queues, queue, ledger) else {
+            return false;
+        };
+        state.gets.push_back(Get {
+            session,
+            token,
+            mode,
+            holder,
+        });
         self.session(session).holds.insert(queue);
         self.mark_dirty(queue, ledger);
         true
@@ -430,133 +431,46 @@ impl Dispatch {
         }
     }
 
-    /// Settles one position in one of the ways in which a consumer can.
-    pub fn settle(
-        &mut self,
-        session: SessionId,
-        queue: QueueId,
-        position: Position,
-        outcome: &Outcome,
-        ledger: &Ledger,
-    ) {
-        let Some(state) = Self::queue(&mut self.queues, queue, ledger) else { return };
-        let known = ledger.queue(queue).expect("dispatch has no queue that the ledger has not");
-        let lease = match state.out.get(&position) {
-            Some(Out::Settling | Out::Returning) => return,
-            Some(Out::Leased { session: holder, .. }) if *holder != session => return,
-            Some(Out::Leased { redelivered, .. }) => Some(*redelivered),
-            None if known.pages.is_live(position) => None,
-            None => return,
-        };
-        let attempts = known.attempts(position);
-        match outcome {
-            Outcome::Accept => {
-                state.take_out(position, Out::Settling);
-                let range = position..position.next();
-                self.wanted.settle(queue, range, Reason::Accepted);
-            }
-            Outcome::Release | Outcome::ReleaseUntouched => {
-                let Some(redelivered) = lease else { return };
-                let touched = *outcome == Outcome::Release;
-                state.give_back(position, redelivered || touched, &mut self.consumers);
-                self.mark_dirty(queue, ledger);
-            }
-            Outcome::ReleaseCounted => {
-                if lease.is_none() {
-                    return;
-                }
-                state.out.insert(position, Out::Returning);
-                let attempts = attempts + 1;
-                self.wanted.facts.push(Fact::Returned { queue, position, attempts });
-            }
-            Outcome::Reject { fallback, cause } => {
-                let (fallback, cause) = (fallback.clone(), cause.clone());
-                let fate = Fate::Died { reason: DeathReason::Rejected, fallback, cause };
-                self.doom(queue, position, fate, ledger);
-            }
-            Outcome::Expired => {
-                let reason = DeathReason::Expired;
-                let fate = Fate::Died { reason, fallback: None, cause: None };
-                self.doom(queue, position, fate, ledger);
-            }
-            Outcome::Forward(forward) => {
-                self.doom(queue, position, Fate::Forward(forward.clone(), session), ledger);
-            }
-        }
-    }
-
-    /// Takes a live position out for good; the node says where it goes. If its page is not in
-    /// memory, the reference is found when the page has been loaded.
-    fn doom(&mut self, queue: QueueId, position: Position, fate: Fate, ledger: &Ledger) {
-        let known = ledger.queue(queue).expect("a live position has a queue");
-        let attempts = known.attempts(position);
-        let state = self.queues.get_mut(&queue).expect("looked up by the caller");
-        match known.pages.get(position) {
-            Lookup::Entry(entry) => {
-                state.take_out(position, Out::Settling);
-                let (serial, message) = (self.wanted.begin_doom(), ledger.message(entry));
-                let doomed = Doomed { serial, queue, position, message, fate, attempts };
-                self.wanted.doomed.push(doomed);
-            }
-            Lookup::Spilled(slot) => {
-                state.take_out(position, Out::Settling);
-                let serial = self.wanted.begin_doom();
-                let doomed = DoomedLater { slot, serial, queue, position, fate, attempts };
-                self.reads.doom_later(doomed);
-            }
-            Lookup::Absent => {}
-        }
-    }
-
-    /// Takes everything that is ready out of a queue; tells how much that was.
-    pub fn purge(&mut self, queue: QueueId, ledger: &Ledger) -> u64 {
-        let Some(state) = Self::queue(&mut self.queues, queue, ledger) else { return 0 };
-        let known = ledger.queue(queue).expect("looked up above");
-        let ready = state.ready(known);
-        for position in std::mem::take(&mut state.returned).into_keys() {
-            if position < state.cursor {
-                self.wanted.settle(queue, position..position.next(), Reason::Purged);
-            }
-        }
-        let end = known.pages.next();
-        let mut start = std::mem::replace(&mut state.cursor, end);
-        let mut holes: Vec<_> = state.out.keys().filter(|at| **at >= start).copied().collect();
-        holes.sort_unstable();
-        for hole in holes.into_iter().chain([end]) {
-            if start < hole {
-                self.wanted.settle(queue, start..hole, Reason::Purged);
-            }
-            start = hole.next();
-        }
-        state.purging += ready;
-        ready
-    }
-
     pub fn status(&self, queue: QueueId, ledger: &Ledger) -> Option<QueueStatus> {
         let known = ledger.queue(queue)?;
         let state = self.queues.get(&queue);
         let leased = state.map_or(0, |state| {
-            state.out.values().filter(|out| matches!(out, Out::Leased { .. })).count() as u64
+            state
+                .out
+                .values()
+                .filter(|out| matches!(out, Out::Leased { .. }))
+                .count() as u64
         });
         let receives = |id: &&ConsumerId| self.consumers[id].options.mode != Mode::Browse;
-        let consumers =
-            state.map_or(0, |state| state.consumers.iter().filter(receives).count() as u32);
+        let consumers = state.map_or(0, |state| {
+            state.consumers.iter().filter(receives).count() as u32
+        });
         let ready = state.map_or(known.pages.live(), |state| state.ready(known));
-        Some(QueueStatus { ready, unsettled: leased, consumers })
+        Some(QueueStatus {
+            ready,
+            unsettled: leased,
+            consumers,
+        })
     }
 
     /// The session is gone. Tells the queues that lost their last consumer with it.
     pub fn end(&mut self, session: SessionId, ledger: &Ledger) -> Vec<QueueId> {
         self.reads.end(session);
-        let Some(state) = self.sessions.get_mut(&session) else { return Vec::new() };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Vec::new();
+        };
         let consumers = std::mem::take(&mut state.consumers);
         let holds = std::mem::take(&mut state.holds);
-        let mut idle: Vec<_> =
-            consumers.into_iter().filter_map(|id| self.detach(id, ledger)).collect();
+        let mut idle: Vec<_> = consumers
+            .into_iter()
+            .filter_map(|id| self.detach(id, ledger))
+            .collect();
         idle.sort_unstable();
         idle.dedup();
         for queue in holds {
-            let Some(state) = self.queues.get_mut(&queue) else { continue };
+            let Some(state) = self.queues.get_mut(&queue) else {
+                continue;
+            };
             state.gets.retain(|get| get.session != session);
             let mut held: Vec<_> = state
                 .out
@@ -574,54 +488,35 @@ impl Dispatch {
         idle
     }
 
-    /// A range was settled in the ledger.
-    pub fn settled(&mut self, settled: Settled) {
-        let Settled { queue, range, reason, count } = settled;
-        let Some(state) = self.queues.get_mut(&queue) else { return };
-        let was_out = state.out.len();
-        if range.end.0 - range.start.0 <= state.out.len() as u64 {
-            for position in range.start.0..range.end.0 {
-                state.out.remove(&Position(position));
-            }
-        } else {
-            state.out.retain(|position, _| !range.contains(position));
-        }
-        if reason == Reason::Purged {
-            let others = count.saturating_sub((was_out - state.out.len()) as u64);
-            state.purging = state.purging.saturating_sub(others);
-        }
-        while let Some((position, _)) = state.returned.range(range.clone()).next() {
-            let position = *position;
-            state.returned.remove(&position);
-        }
-    }
-
-    /// A counted release was logged.
-    pub fn returned(&mut self, queue: QueueId, position: Position, ledger: &Ledger) {
-        if let Some(state) = self.queues.get_mut(&queue)
-            && state.out.get(&position) == Some(&Out::Returning)
-        {
-            state.give_back(position, true, &mut self.consumers);
-        }
-        self.mark_dirty(queue, ledger);
-    }
-
     /// A queue is gone, and everything about it.
     pub fn removed(&mut self, queue: QueueId, effects: &mut Effects) {
-        let Some(state) = self.queues.remove(&queue) else { return };
+        let Some(state) = self.queues.remove(&queue) else {
+            return;
+        };
         if let Some(at) = state.check {
             self.checks.remove(&(at, queue));
         }
         for get in state.gets {
             let Get { session, token, .. } = get;
-            effects.events.push(Event::Got { session, token, delivery: None, ready: 0 });
+            effects.events.push(Event::Got {
+                session,
+                token,
+                delivery: None,
+                ready: 0,
+            });
         }
         for consumer in state.consumers {
-            let gone = self.consumers.remove(&consumer).expect("attached to this queue");
+            let gone = self
+                .consumers
+                .remove(&consumer)
+                .expect("attached to this queue");
             if let Some(session) = self.sessions.get_mut(&gone.session) {
                 session.consumers.retain(|id| *id != consumer);
             }
-            effects.events.push(Event::Cancelled { session: gone.session, consumer });
+            effects.events.push(Event::Cancelled {
+                session: gone.session,
+                consumer,
+            });
         }
     }
 
@@ -629,11 +524,25 @@ impl Dispatch {
     pub fn page_loaded(&mut self, slot: PageSlot, ledger: &Ledger) {
         self.asked.page_came(slot);
         for doomed in self.reads.page_loaded(slot) {
-            let DoomedLater { slot: _, serial, queue, position, fate, attempts } = doomed;
+            let DoomedLater {
+                slot: _,
+                serial,
+                queue,
+                position,
+                fate,
+                attempts,
+            } = doomed;
             let entry = ledger.queue(queue).map(|known| known.pages.get(position));
             if let Some(Lookup::Entry(entry)) = entry {
                 let message = ledger.message(entry);
-                let doomed = Doomed { serial, queue, position, message, fate, attempts };
+                let doomed = Doomed {
+                    serial,
+                    queue,
+                    position,
+                    message,
+                    fate,
+                    attempts,
+                };
                 self.wanted.doomed.push(doomed);
             } else {
                 self.doom_decided(serial);
@@ -657,7 +566,9 @@ impl Dispatch {
     ) {
         self.asked.advance(now);
         for queue in std::mem::take(&mut self.stalled) {
-            let Some(state) = self.queues.get_mut(&queue) else { continue };
+            let Some(state) = self.queues.get_mut(&queue) else {
+                continue;
+            };
             match state.stall {
                 Some(Stall::Record(message))
                     if self.asked.waits_for_record(message)
@@ -685,18 +596,24 @@ impl Dispatch {
         }
         // Each queue once: one that stays dirty goes on in the next step.
         for _ in 0..self.dirty.len() {
-            let Some(queue) = self.dirty.pop_front() else { break };
+            let Some(queue) = self.dirty.pop_front() else {
+                break;
+            };
             self.pump(queue, ledger, now, records, effects);
         }
         self.advance_sweep(ledger, now);
-        self.reads.advance(ledger, now, records, &mut self.asked, effects);
+        self.reads
+            .advance(ledger, now, records, &mut self.asked, effects);
     }
 }
 
 impl QueueDispatch {
     /// How much could be handed out.
     fn ready(&self, known: &QueueLedger) -> u64 {
-        known.pages.live().saturating_sub(self.out.len() as u64 + self.purging)
+        known
+            .pages
+            .live()
+            .saturating_sub(self.out.len() as u64 + self.purging)
     }
 
     fn take_out(&mut self, position: Position, out: Out) {

@@ -36,7 +36,10 @@ struct Step<'a> {
 }
 
 enum Next {
-    Found { position: Position, entry: Entry },
+    Found {
+        position: Position,
+        entry: Entry,
+    },
     Nothing,
     /// A record, a page or the offered mark is waited for.
     Stalled,
@@ -57,8 +60,18 @@ impl Dispatch {
         queue.is_dirty = false;
         let shard = self.shard;
         let (wanted, asked, looks) = (&mut self.wanted, &mut self.asked, LOOKS_MAX);
-        let mut step =
-            Step { id, shard, ledger, known, now, records, effects, wanted, asked, looks };
+        let mut step = Step {
+            id,
+            shard,
+            ledger,
+            known,
+            now,
+            records,
+            effects,
+            wanted,
+            asked,
+            looks,
+        };
         step.expire_heads(&mut queue);
         step.serve_gets(&mut queue, &mut self.sessions);
         step.serve_consumers(&mut queue, &mut self.consumers, &mut self.sessions);
@@ -87,7 +100,11 @@ impl Dispatch {
 impl Step<'_> {
     /// The first free position at or after `from`.
     fn next_free(&self, queue: &QueueDispatch, from: Position) -> Option<Position> {
-        let returned = queue.returned.range(from..).next().map(|(position, _)| *position);
+        let returned = queue
+            .returned
+            .range(from..)
+            .next()
+            .map(|(position, _)| *position);
         let mut fresh = self.known.pages.next_live(from.max(queue.cursor));
         while let Some(position) = fresh
             && queue.out.contains_key(&position)
@@ -120,7 +137,9 @@ impl Step<'_> {
                     }
                     from = ahead.next();
                 }
-                self.asked.records(wanted, self.now, self.effects);
+                // Asked for once per stall, also if somebody else had asked: what was read for
+                // him may be dropped again before its turn comes here.
+                self.asked.records_again(wanted, self.now, self.effects);
             }
         }
     }
@@ -136,11 +155,22 @@ impl Step<'_> {
             Lookup::Entry(entry) if entry.has_expired(self.now) => {
                 queue.take_out(position, Out::Settling);
                 let reason = DeathReason::Expired;
-                let fate = Fate::Died { reason, fallback: None, cause: None };
+                let fate = Fate::Died {
+                    reason,
+                    fallback: None,
+                    cause: None,
+                };
                 let message = self.ledger.message(entry);
                 let attempts = self.known.attempts(position);
                 let (serial, queue) = (self.wanted.begin_doom(), self.id);
-                let doomed = Doomed { serial, queue, position, message, fate, attempts };
+                let doomed = Doomed {
+                    serial,
+                    queue,
+                    position,
+                    message,
+                    fate,
+                    attempts,
+                };
                 self.wanted.doomed.push(doomed);
                 Look::Gone
             }
@@ -176,14 +206,21 @@ impl Step<'_> {
         {
             self.look(queue, position);
         }
+        // The head must be seen to know when it expires.
+        if self.ledger.may_expire(self.id)
+            && let Some(position) = self.next_free(queue, Position(0))
+            && let Lookup::Spilled(slot) = self.known.pages.get(position)
+        {
+            self.stall(queue, Stall::Page(slot), position);
+        }
     }
 
     /// When the message at the head expires.
     fn head_expiry(&self, queue: &QueueDispatch) -> Option<Millis> {
         match self.known.pages.get(self.next_free(queue, Position(0))?) {
-            Lookup::Entry(entry) if self.is_burdened() => {
-                entry.expires(self.now).map(|at| at.max(self.now.plus(BURDENED_MS)))
-            }
+            Lookup::Entry(entry) if self.is_burdened() => entry
+                .expires(self.now)
+                .map(|at| at.max(self.now.plus(BURDENED_MS))),
             Lookup::Entry(entry) => entry.expires(self.now),
             Lookup::Spilled(_) | Lookup::Absent => None,
         }
@@ -207,7 +244,9 @@ impl Step<'_> {
     /// What an unfiltered consumer gets next.
     fn next_plain(&mut self, queue: &mut QueueDispatch) -> Next {
         loop {
-            let Some(position) = self.next_free(queue, Position(0)) else { return Next::Nothing };
+            let Some(position) = self.next_free(queue, Position(0)) else {
+                return Next::Nothing;
+            };
             match self.look(queue, position) {
                 Look::Gone => {}
                 Look::Stalled => return Next::Stalled,
@@ -231,7 +270,11 @@ impl Step<'_> {
 
     /// What a consumer with a filter gets next; moves its scan position up to it.
     fn next_filtered(&mut self, queue: &mut QueueDispatch, consumer: &mut Consumer) -> Next {
-        let filter = consumer.options.filter.clone().expect("only filtered consumers come here");
+        let filter = consumer
+            .options
+            .filter
+            .clone()
+            .expect("only filtered consumers come here");
         while self.looks > 0 {
             let Some(position) = self.next_free(queue, consumer.scan) else {
                 return Next::Nothing;
@@ -321,20 +364,32 @@ impl Step<'_> {
         to: Receiver,
         sessions: &mut IdMap<SessionId, Session>,
     ) -> Delivery {
-        let Receiver { session, consumer, mode, moves_cursor } = to;
+        let Receiver {
+            session,
+            consumer,
+            mode,
+            moves_cursor,
+        } = to;
         let again = queue.returned.get(&position).copied();
         let redelivered = again.unwrap_or(position < queue.redelivered_below);
         match mode {
             Mode::Browse => {}
             Mode::Lease => {
-                queue.take_out(position, Out::Leased { session, redelivered });
+                queue.take_out(
+                    position,
+                    Out::Leased {
+                        session,
+                        redelivered,
+                    },
+                );
                 if let Some(session) = sessions.get_mut(&session) {
                     session.holds.insert(self.id);
                 }
             }
             Mode::Settled => {
                 queue.take_out(position, Out::Settling);
-                self.wanted.settle(self.id, position..position.next(), Reason::Accepted);
+                self.wanted
+                    .settle(self.id, position..position.next(), Reason::Accepted);
             }
         }
         if moves_cursor && position >= queue.cursor {
@@ -374,7 +429,12 @@ impl Step<'_> {
             queue.gets.pop_front();
             let ready = queue.ready(self.known);
             let (session, token) = (get.session, get.token);
-            self.effects.events.push(Event::Got { session, token, delivery, ready });
+            self.effects.events.push(Event::Got {
+                session,
+                token,
+                delivery,
+                ready,
+            });
         }
     }
 
@@ -427,9 +487,7 @@ impl Step<'_> {
                     // To the end of its priority: the others come first next time.
                     let priority = consumer.options.priority;
                     let same = queue.consumers[at + 1..]
-                        .iter()
-                        .take_while(|other| consumers[other].options.priority == priority)
-                        .count();
+                        .partition_point(|other| consumers[other].options.priority >= priority);
                     // Those before it can take nothing in this step.
                     queue.consumers[at..=at + same].rotate_left(1);
                 }
@@ -456,7 +514,10 @@ impl Step<'_> {
             consumer.told = true;
             consumer.credit = 0;
             let session = consumer.session;
-            self.effects.events.push(Event::BrowseEnded { session, consumer: id });
+            self.effects.events.push(Event::BrowseEnded {
+                session,
+                consumer: id,
+            });
         }
     }
 
@@ -467,7 +528,8 @@ impl Step<'_> {
         consumers: &mut IdMap<ConsumerId, Consumer>,
         sessions: &IdMap<SessionId, Session>,
     ) {
-        for id in queue.consumers.clone() {
+        for at in 0..queue.consumers.len() {
+            let id = queue.consumers[at];
             let consumer = consumers.get_mut(&id).expect("attached to this queue");
             let fetches = consumer.credit == 0
                 && consumer.fetching == 0
@@ -480,7 +542,10 @@ impl Step<'_> {
             if let Next::Found { .. } = self.next_for(queue, consumer) {
                 consumer.told = true;
                 let session = consumer.session;
-                self.effects.events.push(Event::Ready { session, consumer: id });
+                self.effects.events.push(Event::Ready {
+                    session,
+                    consumer: id,
+                });
             }
         }
     }

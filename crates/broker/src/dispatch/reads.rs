@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Fate;
 use super::asked::Asked;
-use crate::event::{Answer, Bounds, Effects, Event, Load, PageSlot, ReadOutcome, ReadResult, Records};
+use crate::event::{
+    Answer, Bounds, Effects, Event, Load, PageSlot, ReadOutcome, ReadResult, Records,
+};
 use crate::id::{MessageRef, Millis, PartitionId, Position, QueueId, SessionId, Token};
 use crate::ledger::{Ledger, Lookup, Pages};
 use crate::pass::{Read, Side};
@@ -46,7 +48,13 @@ pub struct DoomedLater {
 #[derive(Clone, Debug)]
 enum Work {
     Read(Read),
-    Search { partition: PartitionId, time: Millis, side: Side, low: Position, high: Position },
+    Search {
+        partition: PartitionId,
+        time: Millis,
+        side: Side,
+        low: Position,
+        high: Position,
+    },
     Find(MessageRef),
     /// What was to be found is in the log no more.
     Gone,
@@ -85,20 +93,35 @@ impl Reads {
         ledger: &Ledger,
     ) {
         let (low, high) = match ledger.partition(partition) {
-            Some((pages, first)) => (pages.page_before(time).max(first), pages.next()),
+            Some((pages, first)) => (
+                pages.page_before(side.threshold(time)).max(first),
+                pages.next(),
+            ),
             None => (Position(0), Position(0)),
         };
-        let work = Work::Search { partition, time, side, low, high };
+        let work = Work::Search {
+            partition,
+            time,
+            side,
+            low,
+            high,
+        };
         self.ready.push((session, token, work));
     }
 
     fn bounds(partition: PartitionId, ledger: &Ledger) -> Bounds {
-        let Some((pages, first)) = ledger.partition(partition) else { return Bounds::default() };
+        let Some((pages, first)) = ledger.partition(partition) else {
+            return Bounds::default();
+        };
         let earliest = match pages.get(first) {
             Lookup::Entry(entry) => Some(ledger.message(entry)),
             Lookup::Absent | Lookup::Spilled(_) => None,
         };
-        Bounds { first, next: pages.next(), earliest }
+        Bounds {
+            first,
+            next: pages.next(),
+            earliest,
+        }
     }
 
     pub fn doom_later(&mut self, doomed: DoomedLater) {
@@ -124,8 +147,10 @@ impl Reads {
 
     /// A partition has new messages.
     pub fn grown(&mut self, partition: PartitionId) {
-        while let Some((key, _)) =
-            self.waiting.range((partition, 0)..=(partition, u64::MAX)).next()
+        while let Some((key, _)) = self
+            .waiting
+            .range((partition, 0)..=(partition, u64::MAX))
+            .next()
         {
             let key = *key;
             self.take_waiting(key);
@@ -133,7 +158,9 @@ impl Reads {
     }
 
     fn take_waiting(&mut self, key: (PartitionId, u64)) {
-        let Some((session, token, read)) = self.waiting.remove(&key) else { return };
+        let Some((session, token, read)) = self.waiting.remove(&key) else {
+            return;
+        };
         if let Some(until) = read.wait_until {
             self.patience.remove(&(until, key.0, key.1));
         }
@@ -207,8 +234,17 @@ impl Reads {
                 Step::Wait(read) => {
                     let bounds = Self::bounds(read.partition, ledger);
                     let (outcome, next) = (ReadOutcome::AtEnd, read.offset);
-                    let result = ReadResult { outcome, next, bounds, messages: Vec::new() };
-                    effects.events.push(Event::Read { session, token, result });
+                    let result = ReadResult {
+                        outcome,
+                        next,
+                        bounds,
+                        messages: Vec::new(),
+                    };
+                    effects.events.push(Event::Read {
+                        session,
+                        token,
+                        result,
+                    });
                 }
             }
         }
@@ -233,14 +269,20 @@ fn step(
         Work::Find(message) => {
             if records.record(message).is_some() {
                 let result = Ok(Answer::Message(message));
-                return Step::Answer(Event::Done { session, token, result });
+                return Step::Answer(Event::Done {
+                    session,
+                    token,
+                    result,
+                });
             }
             missing.loads.push(Load::Records(vec![message]));
             Step::Load(Work::Find(message))
         }
-        Work::Gone => {
-            Step::Answer(Event::Done { session, token, result: Err(Refusal::NoMessage) })
-        }
+        Work::Gone => Step::Answer(Event::Done {
+            session,
+            token,
+            result: Err(Refusal::NoMessage),
+        }),
         Work::Bounds(partition) => {
             let bounds = Reads::bounds(partition, ledger);
             if let Some((pages, first)) = ledger.partition(partition)
@@ -250,12 +292,27 @@ fn step(
                 return Step::Load(Work::Bounds(partition));
             }
             let result = Ok(Answer::Bounds(bounds));
-            Step::Answer(Event::Done { session, token, result })
+            Step::Answer(Event::Done {
+                session,
+                token,
+                result,
+            })
         }
         Work::Read(read) => read_step(session, token, read, ledger, now, records, missing),
-        Work::Search { partition, time, side, low, high } => {
-            search_step(session, token, (partition, time, side, low, high), ledger, records, missing)
-        }
+        Work::Search {
+            partition,
+            time,
+            side,
+            low,
+            high,
+        } => search_step(
+            session,
+            token,
+            (partition, time, side, low, high),
+            ledger,
+            records,
+            missing,
+        ),
     }
 }
 
@@ -270,8 +327,17 @@ fn read_step(
 ) -> Step {
     let bounds = Reads::bounds(read.partition, ledger);
     let answer = |outcome, next, messages| {
-        let result = ReadResult { outcome, next, bounds, messages };
-        Step::Answer(Event::Read { session, token, result })
+        let result = ReadResult {
+            outcome,
+            next,
+            bounds,
+            messages,
+        };
+        Step::Answer(Event::Read {
+            session,
+            token,
+            result,
+        })
     };
     let waits = read.wait_until.is_some_and(|until| until > now);
     let Some((pages, first)) = ledger.partition(read.partition) else {
@@ -328,7 +394,11 @@ fn scan(
             // What was found so far is answered; the page is for the next read.
             Lookup::Spilled(_) | Lookup::Absent => break,
         };
-        if read.tags.as_ref().is_none_or(|tags| tags.contains(&entry.aux())) {
+        if read
+            .tags
+            .as_ref()
+            .is_none_or(|tags| tags.contains(&entry.aux()))
+        {
             if !messages.is_empty() && bytes + u64::from(entry.size()) > u64::from(read.bytes_max) {
                 break;
             }
@@ -357,7 +427,9 @@ fn scan(
 }
 
 fn wants(read: &Read, bytes: &[u8], records: &dyn Records) -> bool {
-    let Some(filter) = &read.filter else { return true };
+    let Some(filter) = &read.filter else {
+        return true;
+    };
     let mut wants = false;
     if let Ok(record) = Record::decode(bytes) {
         let mut look = |properties: &dyn crate::properties::Properties| {
@@ -366,6 +438,16 @@ fn wants(read: &Read, bytes: &[u8], records: &dyn Records) -> bool {
         records.with_properties(&record, &mut look);
     }
     wants
+}
+
+impl Side {
+    /// What is searched: the first one at or after a time, and for the upper side, after it.
+    fn threshold(self, time: Millis) -> Millis {
+        match self {
+            Side::Lower => time,
+            Side::Upper => time.plus(1),
+        }
+    }
 }
 
 /// Bisects `low..high` for the first position whose record is not older than `time`.
@@ -378,18 +460,24 @@ fn search_step(
     missing: &mut Missing,
 ) -> Step {
     let (partition, time, side, mut low, mut high) = search;
-    // The first one at or after `time`; for the upper side, the first one after it.
-    let threshold = match side {
-        Side::Lower => time,
-        Side::Upper => time.plus(1),
-    };
+    let threshold = side.threshold(time);
     let Some((pages, first)) = ledger.partition(partition) else {
         let result = Ok(Answer::Offset(None));
-        return Step::Answer(Event::Done { session, token, result });
+        return Step::Answer(Event::Done {
+            session,
+            token,
+            result,
+        });
     };
     while low < high {
         let middle = Position(low.0 + (high.0 - low.0) / 2);
-        let again = Work::Search { partition, time, side, low, high };
+        let again = Work::Search {
+            partition,
+            time,
+            side,
+            low,
+            high,
+        };
         let entry = match pages.get(middle) {
             Lookup::Entry(entry) => entry,
             Lookup::Spilled(slot) => {
@@ -407,7 +495,9 @@ fn search_step(
             missing.loads.push(Load::Records(vec![message]));
             return Step::Load(again);
         };
-        let received = Record::decode(bytes).map(|r| r.envelope.received).unwrap_or(Millis(0));
+        let received = Record::decode(bytes)
+            .map(|r| r.envelope.received)
+            .unwrap_or(Millis(0));
         if received < threshold {
             low = middle.next();
         } else {
@@ -419,5 +509,9 @@ fn search_step(
         Side::Upper => Position(low.0.saturating_sub(1)),
     };
     let result = Ok(Answer::Offset(Some(found.clamp(first, pages.next()))));
-    Step::Answer(Event::Done { session, token, result })
+    Step::Answer(Event::Done {
+        session,
+        token,
+        result,
+    })
 }

@@ -23,7 +23,10 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub const REST: Sweep = Sweep { next: None, at: (QueueId(0), Position(0)) };
+    pub const REST: Sweep = Sweep {
+        next: None,
+        at: (QueueId(0), Position(0)),
+    };
 
     pub fn deadline(&self) -> Option<Millis> {
         self.next
@@ -60,7 +63,9 @@ impl Dispatch {
     }
 
     fn sweep_queue(&mut self, queue: QueueId, ledger: &Ledger, now: Millis, looks: &mut u32) {
-        let Some(known) = ledger.queue(queue) else { return };
+        let Some(known) = ledger.queue(queue) else {
+            return;
+        };
         *looks -= 1;
         while *looks > 0
             && !self.is_burdened()
@@ -71,7 +76,11 @@ impl Dispatch {
                 Lookup::Entry(entry) => {
                     if entry.has_expired(now) && self.is_free(queue, position, ledger) {
                         let reason = DeathReason::Expired;
-                        let fate = Fate::Died { reason, fallback: None, cause: None };
+                        let fate = Fate::Died {
+                            reason,
+                            fallback: None,
+                            cause: None,
+                        };
                         self.doom(queue, position, fate, ledger);
                     }
                     position.next()

@@ -12,21 +12,51 @@ use crate::topology::TopologyFact;
 #[derive(Clone, PartialEq, Debug)]
 pub enum Fact {
     /// These positions are done with.
-    Settled { queue: QueueId, range: Range<Position>, reason: Reason },
+    Settled {
+        queue: QueueId,
+        range: Range<Position>,
+        reason: Reason,
+    },
     /// A counted release.
-    Returned { queue: QueueId, position: Position, attempts: u32 },
+    Returned {
+        queue: QueueId,
+        position: Position,
+        attempts: u32,
+    },
     /// Everything below may have been handed out.
-    Offered { queue: QueueId, below: Position },
+    Offered {
+        queue: QueueId,
+        below: Position,
+    },
     /// A kept message was due and went where it should.
-    Fired { due: Millis, index: Index, slot: u16 },
+    Fired {
+        due: Millis,
+        index: Index,
+        slot: u16,
+    },
     /// Retention has removed everything below.
-    Trimmed { partition: PartitionId, below: Position },
-    Cursor { group: GroupId, partition: PartitionId, offset: Position },
+    Trimmed {
+        partition: PartitionId,
+        below: Position,
+    },
+    Cursor {
+        group: GroupId,
+        partition: PartitionId,
+        offset: Position,
+    },
     /// The last message of a producer that numbers them.
-    Producer { name: Box<str>, sequence: u64 },
+    Producer {
+        name: Box<str>,
+        sequence: u64,
+    },
     /// The messages of this frame wait for the decision.
-    Prepared { transaction: u64 },
-    Decided { transaction: u64, decision: Decision },
+    Prepared {
+        transaction: u64,
+    },
+    Decided {
+        transaction: u64,
+        decision: Decision,
+    },
     Topology(TopologyFact),
 }
 
@@ -61,14 +91,22 @@ const TOPOLOGY: u8 = 10;
 impl Fact {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Fact::Settled { queue, range, reason } => {
+            Fact::Settled {
+                queue,
+                range,
+                reason,
+            } => {
                 out.put_u8(SETTLED);
                 out.put_number(queue.0);
                 out.put_number(range.start.0);
                 out.put_number(range.end.0 - range.start.0);
                 out.put_u8(reason.code());
             }
-            Fact::Returned { queue, position, attempts } => {
+            Fact::Returned {
+                queue,
+                position,
+                attempts,
+            } => {
                 out.put_u8(RETURNED);
                 out.put_number(queue.0);
                 out.put_number(position.0);
@@ -90,7 +128,11 @@ impl Fact {
                 put_partition(out, *partition);
                 out.put_number(below.0);
             }
-            Fact::Cursor { group, partition, offset } => {
+            Fact::Cursor {
+                group,
+                partition,
+                offset,
+            } => {
                 out.put_u8(CURSOR);
                 out.put_number(group.0);
                 put_partition(out, *partition);
@@ -105,7 +147,10 @@ impl Fact {
                 out.put_u8(PREPARED);
                 out.put_number(*transaction);
             }
-            Fact::Decided { transaction, decision } => {
+            Fact::Decided {
+                transaction,
+                decision,
+            } => {
                 out.put_u8(DECIDED);
                 out.put_number(*transaction);
                 out.put_flag(*decision == Decision::Commit);
@@ -122,8 +167,16 @@ impl Fact {
     /// Adds it to others; settled positions that go on where the last ones ended are joined.
     pub fn join(self, facts: &mut Vec<Fact>) {
         if let (
-            Some(Fact::Settled { queue: last, range: open, reason: why }),
-            Fact::Settled { queue, range, reason },
+            Some(Fact::Settled {
+                queue: last,
+                range: open,
+                reason: why,
+            }),
+            Fact::Settled {
+                queue,
+                range,
+                reason,
+            },
         ) = (facts.last_mut(), &self)
             && *last == *queue
             && open.end == range.start
@@ -140,9 +193,15 @@ impl Fact {
             SETTLED => {
                 let queue = QueueId(reader.number()?);
                 let start = reader.number()?;
-                let end = start.checked_add(reader.number()?).ok_or(Undecodable("range"))?;
+                let end = start
+                    .checked_add(reader.number()?)
+                    .ok_or(Undecodable("range"))?;
                 let reason = Reason::from_code(reader.u8()?)?;
-                Fact::Settled { queue, range: Position(start)..Position(end), reason }
+                Fact::Settled {
+                    queue,
+                    range: Position(start)..Position(end),
+                    reason,
+                }
             }
             RETURNED => Fact::Returned {
                 queue: QueueId(reader.number()?),
@@ -167,14 +226,24 @@ impl Fact {
                 partition: partition(reader)?,
                 offset: Position(reader.number()?),
             },
-            PRODUCER => {
-                Fact::Producer { name: reader.str()?.into(), sequence: reader.number()? }
-            }
-            PREPARED => Fact::Prepared { transaction: reader.number()? },
+            PRODUCER => Fact::Producer {
+                name: reader.str()?.into(),
+                sequence: reader.number()?,
+            },
+            PREPARED => Fact::Prepared {
+                transaction: reader.number()?,
+            },
             DECIDED => {
                 let transaction = reader.number()?;
-                let decision = if reader.flag()? { Decision::Commit } else { Decision::Abort };
-                Fact::Decided { transaction, decision }
+                let decision = if reader.flag()? {
+                    Decision::Commit
+                } else {
+                    Decision::Abort
+                };
+                Fact::Decided {
+                    transaction,
+                    decision,
+                }
             }
             TOPOLOGY => Fact::Topology(TopologyFact::decode(reader.bytes()?)?),
             _ => return Err(Undecodable("fact")),
@@ -221,7 +290,10 @@ pub(super) fn put_partition(out: &mut Vec<u8>, partition: PartitionId) {
 }
 
 pub(super) fn partition(reader: &mut Reader<'_>) -> Result<PartitionId, Undecodable> {
-    Ok(PartitionId { address: AddressId(reader.number()?), number: reader.u32()? })
+    Ok(PartitionId {
+        address: AddressId(reader.number()?),
+        number: reader.u32()?,
+    })
 }
 
 impl Head {
@@ -269,7 +341,15 @@ impl Head {
             [one] => Destinations::One(*one),
             _ => Destinations::Many(destinations.into()),
         };
-        Ok(Head { size, summary: Summary { flags, expires, tag_hash }, destinations })
+        Ok(Head {
+            size,
+            summary: Summary {
+                flags,
+                expires,
+                tag_hash,
+            },
+            destinations,
+        })
     }
 }
 
@@ -281,19 +361,80 @@ mod tests {
     #[test]
     fn facts_keep_their_bytes() {
         let queue = QueueId(300);
-        let partition = PartitionId { address: AddressId(2), number: 3 };
+        let partition = PartitionId {
+            address: AddressId(2),
+            number: 3,
+        };
         let range = Position(7)..Position(9);
         for (fact, golden) in [
-            (Fact::Settled { queue, range, reason: Reason::Accepted }, "01ac02070201"),
-            (Fact::Returned { queue, position: Position(1), attempts: 2 }, "02ac020102"),
-            (Fact::Offered { queue, below: Position(4096) }, "03ac028020"),
-            (Fact::Fired { due: Millis(5), index: Index(6), slot: 7 }, "04050607"),
-            (Fact::Trimmed { partition, below: Position(8) }, "05020308"),
-            (Fact::Cursor { group: GroupId(1), partition, offset: Position(2) }, "0601020302"),
-            (Fact::Producer { name: "p".into(), sequence: 9 }, "07017009"),
+            (
+                Fact::Settled {
+                    queue,
+                    range,
+                    reason: Reason::Accepted,
+                },
+                "01ac02070201",
+            ),
+            (
+                Fact::Returned {
+                    queue,
+                    position: Position(1),
+                    attempts: 2,
+                },
+                "02ac020102",
+            ),
+            (
+                Fact::Offered {
+                    queue,
+                    below: Position(4096),
+                },
+                "03ac028020",
+            ),
+            (
+                Fact::Fired {
+                    due: Millis(5),
+                    index: Index(6),
+                    slot: 7,
+                },
+                "04050607",
+            ),
+            (
+                Fact::Trimmed {
+                    partition,
+                    below: Position(8),
+                },
+                "05020308",
+            ),
+            (
+                Fact::Cursor {
+                    group: GroupId(1),
+                    partition,
+                    offset: Position(2),
+                },
+                "0601020302",
+            ),
+            (
+                Fact::Producer {
+                    name: "p".into(),
+                    sequence: 9,
+                },
+                "07017009",
+            ),
             (Fact::Prepared { transaction: 4 }, "0804"),
-            (Fact::Decided { transaction: 4, decision: Decision::Commit }, "090401"),
-            (Fact::Decided { transaction: 4, decision: Decision::Abort }, "090400"),
+            (
+                Fact::Decided {
+                    transaction: 4,
+                    decision: Decision::Commit,
+                },
+                "090401",
+            ),
+            (
+                Fact::Decided {
+                    transaction: 4,
+                    decision: Decision::Abort,
+                },
+                "090400",
+            ),
         ] {
             let mut bytes = Vec::new();
             fact.encode(&mut bytes);
@@ -308,7 +449,10 @@ mod tests {
 
     #[test]
     fn a_head_comes_back_from_its_meta() {
-        let partition = PartitionId { address: AddressId(2), number: 3 };
+        let partition = PartitionId {
+            address: AddressId(2),
+            number: 3,
+        };
         for destinations in [
             Destinations::One(Destination::Queue(QueueId(4))),
             Destinations::Many(Box::new([
@@ -317,9 +461,16 @@ mod tests {
             ])),
             Destinations::Many(Box::new([])),
         ] {
-            let summary =
-                Summary { flags: EntryFlags(3), expires: Some(Millis(9)), tag_hash: u32::MAX };
-            let head = Head { size: 12, summary, destinations };
+            let summary = Summary {
+                flags: EntryFlags(3),
+                expires: Some(Millis(9)),
+                tag_hash: u32::MAX,
+            };
+            let head = Head {
+                size: 12,
+                summary,
+                destinations,
+            };
             let mut meta = Vec::new();
             head.encode_meta(&mut meta);
             assert_eq!(Head::decode_meta(12, &meta), Ok(head));

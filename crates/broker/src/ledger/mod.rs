@@ -5,6 +5,7 @@
 //! Caveat: messages kept for later stand in one ordered map in memory, about 64 bytes each; a
 //! checkpoint writes all of them. Pages for them matter from some hundred thousand on.
 
+mod checkpoint;
 mod fact;
 mod pages;
 mod producers;
@@ -15,7 +16,6 @@ pub use pages::{Lookup, PAGE_ENTRIES, Pages, entries_from};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::bytes::{Reader, Undecodable, Writer};
 use crate::entry::{Entry, EntryFlags};
 use crate::event::PageSlot;
 use crate::id::{GroupId, Index, MessageRef, Millis, PartitionId, Position, QueueId, ShardId};
@@ -41,7 +41,7 @@ pub struct Ledger {
     freed: Vec<PageSlot>,
     /// Whose page lies in a slot of the page file, and where it begins.
     spilled: BTreeMap<PageSlot, (PageOwner, Position)>,
-    /// Queues in which something may expire. Not part of the state: found again by looking.
+    /// Queues in which something may expire.
     expiring: BTreeSet<QueueId>,
 }
 
@@ -125,13 +125,19 @@ impl Ledger {
         self.expiring.range(from..).copied()
     }
 
+    pub fn may_expire(&self, queue: QueueId) -> bool {
+        self.expiring.contains(&queue)
+    }
+
     /// Partitions with messages, in order, behind one; all if there is none.
     pub fn partitions_after(
         &self,
         last: Option<PartitionId>,
     ) -> impl Iterator<Item = (PartitionId, &Pages)> + '_ {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        self.partitions.range((from, Bound::Unbounded)).map(|(id, ledger)| (*id, &ledger.pages))
+        self.partitions
+            .range((from, Bound::Unbounded))
+            .map(|(id, ledger)| (*id, &ledger.pages))
     }
 
     /// The last frame that was applied.
@@ -153,7 +159,9 @@ impl Ledger {
 
     /// The pages of a partition and its first offset; empty ones for one without messages.
     pub fn partition(&self, partition: PartitionId) -> Option<(&Pages, Position)> {
-        self.partitions.get(&partition).map(|ledger| (&ledger.pages, ledger.first))
+        self.partitions
+            .get(&partition)
+            .map(|ledger| (&ledger.pages, ledger.first))
     }
 
     pub fn cursor(&self, group: GroupId, partition: PartitionId) -> Option<Position> {
@@ -166,23 +174,24 @@ impl Ledger {
 
     /// The first kept message, if it is due.
     pub fn due(&self, now: Millis) -> impl Iterator<Item = (Kept, Entry)> + '_ {
-        self.kept.iter().take_while(move |(kept, _)| kept.due <= now).map(|(k, e)| (*k, *e))
+        self.kept
+            .iter()
+            .take_while(move |(kept, _)| kept.due <= now)
+            .map(|(k, e)| (*k, *e))
     }
 
     /// When the first message comes due that is not due at a given time.
     pub fn next_due_after(&self, now: Millis) -> Option<Millis> {
-        let from = Kept { due: now.plus(1), index: Index(0), slot: 0 };
+        let from = Kept {
+            due: now.plus(1),
+            index: Index(0),
+            slot: 0,
+        };
         self.kept.range(from..).next().map(|(kept, _)| kept.due)
     }
 
     /// Applies one frame. Frames come in the order of their index, each once.
-    pub fn apply(
-        &mut self,
-        index: Index,
-        time: Millis,
-        heads: &[Head],
-        facts: &[Fact],
-    ) -> Applied {
+    pub fn apply(&mut self, index: Index, time: Millis, heads: &[Head], facts: &[Fact]) -> Applied {
         assert!(index > self.applied, "frame {index} after {}", self.applied);
         self.applied = index;
         self.time = self.time.max(time);
@@ -194,7 +203,10 @@ impl Ledger {
                 Fact::Topology(fact @ TopologyFact::QueueSet { .. }) => {
                     self.apply_topology(fact, &mut applied);
                 }
-                Fact::Decided { transaction, decision } => {
+                Fact::Decided {
+                    transaction,
+                    decision,
+                } => {
                     self.decide(*transaction, *decision, &mut applied);
                 }
                 Fact::Settled { .. }
@@ -240,20 +252,15 @@ impl Ledger {
         applied
     }
 
-    fn store(
-        &mut self,
-        index: Index,
-        time: Millis,
-        slot: u16,
-        head: &Head,
-        applied: &mut Applied,
-    ) {
+    fn store(&mut self, index: Index, time: Millis, slot: u16, head: &Head, applied: &mut Applied) {
         let summary = head.summary;
         for destination in head.destinations.as_slice() {
             match *destination {
                 Destination::Queue(id) => {
                     // Deleted since it was routed: the message is nobody's.
-                    let Some(queue) = self.queues.get_mut(&id) else { continue };
+                    let Some(queue) = self.queues.get_mut(&id) else {
+                        continue;
+                    };
                     let ttl = queue.ttl_ms.map(|ttl| time.plus(ttl));
                     let expires = summary.expires.into_iter().chain(ttl).min();
                     let (flags, aux) = match expires {
@@ -263,23 +270,23 @@ impl Ledger {
                         ),
                         None => (summary.flags, 0),
                     };
-                    queue.pages.push(Entry::new(index, slot, flags, head.size, aux), time);
+                    queue
+                        .pages
+                        .push(Entry::new(index, slot, flags, head.size, aux), time);
                     if expires.is_some() {
                         self.expiring.insert(id);
                     }
                     applied.queues.push(id);
                 }
                 Destination::Partition(id) => {
-                    let entry =
-                        Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
+                    let entry = Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
                     let partition = self.partitions.entry(id).or_default();
                     let position = partition.pages.push(entry, time);
                     applied.placed.push((slot, id, position));
                     applied.partitions.push(id);
                 }
                 Destination::Timer(due) => {
-                    let entry =
-                        Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
+                    let entry = Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
                     self.kept.insert(Kept { due, index, slot }, entry);
                 }
             }
@@ -288,8 +295,14 @@ impl Ledger {
 
     fn apply_fact(&mut self, fact: &Fact, applied: &mut Applied) {
         match fact {
-            Fact::Settled { queue, range, reason } => {
-                let Some(ledger) = self.queues.get_mut(queue) else { return };
+            Fact::Settled {
+                queue,
+                range,
+                reason,
+            } => {
+                let Some(ledger) = self.queues.get_mut(queue) else {
+                    return;
+                };
                 let count = ledger.pages.settle_range(range.clone(), &mut self.freed);
                 if ledger.pages.live() == 0 && !self.expiring.is_empty() {
                     self.expiring.remove(queue);
@@ -299,30 +312,55 @@ impl Ledger {
                     ledger.attempts.remove(&position);
                 }
                 let (queue, range, reason) = (*queue, range.clone(), *reason);
-                applied.settled.push(Settled { queue, range, reason, count });
+                applied.settled.push(Settled {
+                    queue,
+                    range,
+                    reason,
+                    count,
+                });
             }
-            Fact::Returned { queue, position, attempts } => {
-                let Some(ledger) = self.queues.get_mut(queue) else { return };
+            Fact::Returned {
+                queue,
+                position,
+                attempts,
+            } => {
+                let Some(ledger) = self.queues.get_mut(queue) else {
+                    return;
+                };
                 if ledger.pages.is_live(*position) {
                     ledger.attempts.insert(*position, *attempts);
                     applied.returned.push((*queue, *position));
                 }
             }
             Fact::Offered { queue, below } => {
-                let Some(ledger) = self.queues.get_mut(queue) else { return };
+                let Some(ledger) = self.queues.get_mut(queue) else {
+                    return;
+                };
                 ledger.offered = ledger.offered.max(*below);
                 applied.queues.push(*queue);
             }
             Fact::Fired { due, index, slot } => {
-                self.kept.remove(&Kept { due: *due, index: *index, slot: *slot });
+                self.kept.remove(&Kept {
+                    due: *due,
+                    index: *index,
+                    slot: *slot,
+                });
             }
             Fact::Trimmed { partition, below } => {
-                let Some(ledger) = self.partitions.get_mut(partition) else { return };
+                let Some(ledger) = self.partitions.get_mut(partition) else {
+                    return;
+                };
                 let below = (*below).min(ledger.pages.next());
-                ledger.pages.settle_range(ledger.first..below, &mut self.freed);
+                ledger
+                    .pages
+                    .settle_range(ledger.first..below, &mut self.freed);
                 ledger.first = ledger.first.max(below);
             }
-            Fact::Cursor { group, partition, offset } => {
+            Fact::Cursor {
+                group,
+                partition,
+                offset,
+            } => {
                 self.cursors.insert((*partition, *group), *offset);
             }
             Fact::Producer { name, sequence } => {
@@ -368,14 +406,25 @@ impl Ledger {
                 }
             }
             TopologyFact::AddressRemoved { id, durability: _ } => {
-                let first = PartitionId { address: *id, number: 0 };
-                let last = PartitionId { address: *id, number: u32::MAX };
-                let gone: Vec<_> = self.partitions.range(first..=last).map(|(p, _)| *p).collect();
+                let first = PartitionId {
+                    address: *id,
+                    number: 0,
+                };
+                let last = PartitionId {
+                    address: *id,
+                    number: u32::MAX,
+                };
+                let gone: Vec<_> = self
+                    .partitions
+                    .range(first..=last)
+                    .map(|(p, _)| *p)
+                    .collect();
                 for partition in gone {
                     let ledger = self.partitions.remove(&partition).expect("found above");
                     self.freed.extend(ledger.pages.slots());
                 }
-                self.cursors.retain(|(partition, _), _| partition.address != *id);
+                self.cursors
+                    .retain(|(partition, _), _| partition.address != *id);
             }
             TopologyFact::GroupRemoved { id } => {
                 self.cursors.retain(|(_, group), _| group != id);
@@ -437,15 +486,26 @@ impl Ledger {
         for id in ids {
             let queue = self.queues.get_mut(&id).expect("a key of the map");
             let pages = queue.pages.spill(write);
-            spilled.extend(pages.into_iter().map(|(at, slot)| (PageOwner::Queue(id), at, slot)));
+            spilled.extend(
+                pages
+                    .into_iter()
+                    .map(|(at, slot)| (PageOwner::Queue(id), at, slot)),
+            );
         }
         for (id, partition) in &mut self.partitions {
             let owner = PageOwner::Partition(*id);
             let pages = partition.pages.spill(write);
             spilled.extend(pages.into_iter().map(|(at, slot)| (owner, at, slot)));
         }
-        self.spilled.extend(spilled.iter().map(|(owner, at, slot)| (*slot, (*owner, *at))));
-        spilled.into_iter().map(|(owner, at, _)| (owner, at)).collect()
+        self.spilled.extend(
+            spilled
+                .iter()
+                .map(|(owner, at, slot)| (*slot, (*owner, *at))),
+        );
+        spilled
+            .into_iter()
+            .map(|(owner, at, _)| (owner, at))
+            .collect()
     }
 
     /// Pages that nothing here refers to any more, since this was last asked.
@@ -460,7 +520,11 @@ impl Ledger {
     /// The pages in the page file that this ledger refers to.
     pub fn slots(&self) -> Vec<PageSlot> {
         let freed: std::collections::BTreeSet<_> = self.freed.iter().collect();
-        self.spilled.keys().filter(|slot| !freed.contains(slot)).copied().collect()
+        self.spilled
+            .keys()
+            .filter(|slot| !freed.contains(slot))
+            .copied()
+            .collect()
     }
 
     /// All queues, in the order of their ids.
@@ -472,103 +536,19 @@ impl Ledger {
 
     /// The oldest frame of which a message still lives.
     pub fn index_min(&self) -> Index {
-        let queues = self.queues.values().filter_map(|queue| queue.pages.index_min());
+        let queues = self
+            .queues
+            .values()
+            .filter_map(|queue| queue.pages.index_min());
         let partitions = self.partitions.values().filter_map(|p| p.pages.index_min());
         let kept = self.kept.keys().map(|kept| kept.index);
         let prepared = self.prepared.values().flatten().map(|(index, ..)| *index);
-        queues.chain(partitions).chain(kept).chain(prepared).min().unwrap_or(self.applied.next())
-    }
-
-    /// The whole ledger, as of the last applied frame. To be called after [`Ledger::spill`].
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_number(self.applied.0);
-        out.put_number(self.time.0);
-        let mut queues: Vec<_> = self.queues.iter().collect();
-        queues.sort_unstable_by_key(|(id, _)| **id);
-        out.put_number(queues.len() as u64);
-        for (id, queue) in queues {
-            out.put_number(id.0);
-            queue.encode(out);
-        }
-        out.put_number(self.partitions.len() as u64);
-        for (id, partition) in &self.partitions {
-            fact::put_partition(out, *id);
-            out.put_number(partition.first.0);
-            partition.pages.encode(out);
-        }
-        out.put_number(self.cursors.len() as u64);
-        for ((partition, group), offset) in &self.cursors {
-            fact::put_partition(out, *partition);
-            out.put_number(group.0);
-            out.put_number(offset.0);
-        }
-        out.put_number(self.kept.len() as u64);
-        for (kept, entry) in &self.kept {
-            out.put_number(kept.due.0);
-            out.extend_from_slice(&entry.to_bytes());
-        }
-        self.producers.encode(out);
-        out.put_number(self.prepared.len() as u64);
-        for (transaction, held) in &self.prepared {
-            out.put_number(*transaction);
-            out.put_number(held.len() as u64);
-            for (index, slot, head) in held {
-                out.put_number(index.0);
-                out.put_number(u64::from(*slot));
-                out.put_number(u64::from(head.size));
-                let mut meta = Vec::new();
-                head.encode_meta(&mut meta);
-                out.put_bytes(&meta);
-            }
-        }
-    }
-
-    pub fn decode(shard: ShardId, reader: &mut Reader<'_>) -> Result<Ledger, Undecodable> {
-        let mut ledger = Ledger::new(shard);
-        ledger.applied = Index(reader.number()?);
-        ledger.time = Millis(reader.number()?);
-        for _ in 0..reader.count()? {
-            let id = QueueId(reader.number()?);
-            let queue = QueueLedger::decode(reader)?;
-            let owner = PageOwner::Queue(id);
-            ledger.spilled.extend(queue.pages.spilled().map(|(at, slot)| (slot, (owner, at))));
-            if queue.pages.live() > 0 {
-                ledger.expiring.insert(id);
-            }
-            ledger.queues.insert(id, queue);
-        }
-        for _ in 0..reader.count()? {
-            let id = fact::partition(reader)?;
-            let first = Position(reader.number()?);
-            let pages = Pages::decode(reader)?;
-            let owner = PageOwner::Partition(id);
-            ledger.spilled.extend(pages.spilled().map(|(at, slot)| (slot, (owner, at))));
-            ledger.partitions.insert(id, PartitionLedger { pages, first });
-        }
-        for _ in 0..reader.count()? {
-            let partition = fact::partition(reader)?;
-            let group = GroupId(reader.number()?);
-            ledger.cursors.insert((partition, group), Position(reader.number()?));
-        }
-        for _ in 0..reader.count()? {
-            let due = Millis(reader.number()?);
-            let bytes = reader.take(Entry::BYTES)?;
-            let entry = Entry::from_bytes(bytes.try_into().expect("sixteen bytes were taken"));
-            ledger.kept.insert(Kept { due, index: entry.index(), slot: entry.slot() }, entry);
-        }
-        ledger.producers = Producers::decode(reader)?;
-        for _ in 0..reader.count()? {
-            let transaction = reader.number()?;
-            let mut held = Vec::new();
-            for _ in 0..reader.count()? {
-                let index = Index(reader.number()?);
-                let slot = u16::try_from(reader.number()?).map_err(|_| Undecodable("slot"))?;
-                let size = reader.u32()?;
-                held.push((index, slot, Head::decode_meta(size, reader.bytes()?)?));
-            }
-            ledger.prepared.insert(transaction, held);
-        }
-        Ok(ledger)
+        queues
+            .chain(partitions)
+            .chain(kept)
+            .chain(prepared)
+            .min()
+            .unwrap_or(self.applied.next())
     }
 }
 
@@ -584,29 +564,6 @@ impl QueueLedger {
     /// What is live below here was perhaps handed out by an earlier life of this process.
     pub fn redelivered_below(&self) -> Position {
         self.redelivered_below
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.pages.encode(out);
-        out.put_number(self.attempts.len() as u64);
-        for (position, attempts) in &self.attempts {
-            out.put_number(position.0);
-            out.put_number(u64::from(*attempts));
-        }
-        out.put_number(self.offered.0);
-        out.put_option(self.ttl_ms, |out, ttl| out.put_number(ttl));
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<QueueLedger, Undecodable> {
-        let pages = Pages::decode(reader)?;
-        let mut attempts = BTreeMap::new();
-        for _ in 0..reader.count()? {
-            attempts.insert(Position(reader.number()?), reader.u32()?);
-        }
-        let offered = Position(reader.number()?);
-        let ttl_ms = reader.option(|r| r.number())?;
-        let redelivered_below = Position(0);
-        Ok(QueueLedger { pages, attempts, offered, ttl_ms, redelivered_below })
     }
 }
 

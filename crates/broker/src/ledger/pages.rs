@@ -74,7 +74,11 @@ impl Bits {
     /// The first clear bit at or after `from`.
     fn first_clear(&self, from: usize) -> usize {
         let mut word = from / 64;
-        let mut taken = if word < WORDS { self.0[word] | !(u64::MAX << (from % 64)) } else { 0 };
+        let mut taken = if word < WORDS {
+            self.0[word] | !(u64::MAX << (from % 64))
+        } else {
+            0
+        };
         while word < WORDS {
             if taken != u64::MAX {
                 return word * 64 + taken.trailing_ones() as usize;
@@ -163,7 +167,9 @@ impl Pages {
                 _ => Lookup::Absent,
             };
         }
-        let Some((first, page)) = self.page_of(position) else { return Lookup::Absent };
+        let Some((first, page)) = self.page_of(position) else {
+            return Lookup::Absent;
+        };
         let at = (position.0 - first.0) as usize;
         if page.settled.as_ref().is_some_and(|bits| bits.get(at)) {
             return Lookup::Absent;
@@ -195,7 +201,11 @@ impl Pages {
             }
         }
         let at = from.0.saturating_sub(self.tail_first.0) as usize;
-        let clear = if at < PAGE_ENTRIES { self.tail_settled.first_clear(at) } else { at };
+        let clear = if at < PAGE_ENTRIES {
+            self.tail_settled.first_clear(at)
+        } else {
+            at
+        };
         (clear < self.tail.len()).then(|| Position(self.tail_first.0 + clear as u64))
     }
 
@@ -212,7 +222,9 @@ impl Pages {
             return 0;
         }
         if range.start < self.tail_first {
-            let start = self.page_of(range.start).map_or(range.start, |(first, _)| first);
+            let start = self
+                .page_of(range.start)
+                .map_or(range.start, |(first, _)| first);
             let mut emptied = Vec::new();
             for (first, page) in self.full.range_mut(start..range.end) {
                 let from = range.start.0.saturating_sub(first.0) as usize;
@@ -307,28 +319,34 @@ impl Pages {
 
     /// The same, with where each begins.
     pub fn spilled(&self) -> impl Iterator<Item = (Position, PageSlot)> + '_ {
-        self.full.iter().filter_map(|(first, page)| Some((*first, page.slot?)))
+        self.full
+            .iter()
+            .filter_map(|(first, page)| Some((*first, page.slot?)))
     }
 
     /// The oldest frame to which a live entry may point.
     pub fn index_min(&self) -> Option<Index> {
         let full = self.full.values().map(|page| page.index_min);
-        full.chain(self.tail.iter().map(|entry| entry.index())).min()
+        full.chain(self.tail.iter().map(|entry| entry.index()))
+            .min()
     }
 
-    /// The last position whose page began at or before `time`: where a search by time starts.
+    /// Where the last page begins whose first entry was stored before `time`, else the first page:
+    /// a search for the first entry at or after `time` need not look further back.
     pub fn page_before(&self, time: Millis) -> Position {
-        if !self.tail.is_empty() && self.tail_time <= time {
+        if !self.tail.is_empty() && self.tail_time < time {
             return self.tail_first;
         }
-        let Some((oldest, _)) = self.full.first_key_value() else { return self.tail_first };
+        let Some((oldest, _)) = self.full.first_key_value() else {
+            return self.tail_first;
+        };
         // Pages of a partition are in the order of time and without gaps.
         let page = |number: u64| oldest.0 + number * PAGE_ENTRIES as u64;
         let (mut low, mut high) = (0, (self.tail_first.0 - oldest.0) / PAGE_ENTRIES as u64);
         while low + 1 < high {
             let middle = low + (high - low) / 2;
             match self.page_of(Position(page(middle))) {
-                Some((_, found)) if found.time <= time => low = middle,
+                Some((_, found)) if found.time < time => low = middle,
                 Some(_) | None => high = middle,
             }
         }
@@ -348,7 +366,9 @@ impl Pages {
         let mut from = None;
         let mut pages = self.full.iter().peekable();
         for _ in 0..pages_max {
-            let Some((first, page)) = pages.next() else { break };
+            let Some((first, page)) = pages.next() else {
+                break;
+            };
             // The last entry of a page is not younger than the first of the next one.
             let ended = match (pages.peek(), self.tail.is_empty()) {
                 (Some((_, next)), _) => next.time,
@@ -398,7 +418,15 @@ impl Pages {
             let time = Millis(reader.number()?);
             let settled = reader.option(decode_bits)?.map(Box::new);
             pages.live += u64::from(live);
-            let page = Page { live, bytes, settled, entries: None, slot, index_min, time };
+            let page = Page {
+                live,
+                bytes,
+                settled,
+                entries: None,
+                slot,
+                index_min,
+                time,
+            };
             pages.full.insert(first, page);
         }
         pages.tail_first = Position(reader.number()?);
@@ -461,7 +489,9 @@ mod tests {
     fn pages_agree_with_a_set() {
         let mut random = 12345u64;
         let mut next = |bound: u64| {
-            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (random >> 33) % bound
         };
         let mut pages = Pages::default();
@@ -483,7 +513,8 @@ mod tests {
                     let range = Position(start)..Position(start + next(2000));
                     let gone: Vec<_> = model.range(range.clone()).copied().collect();
                     assert_eq!(pages.settle_range(range, &mut freed), gone.len() as u64);
-                    gone.iter().for_each(|position| assert!(model.remove(position)));
+                    gone.iter()
+                        .for_each(|position| assert!(model.remove(position)));
                 }
                 _ if next(50) == 0 => {
                     for (first, _) in pages.spill(&mut |bytes| {

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use super::Node;
 use super::shard::{Assembly, Shard, must_sync};
 use crate::event::{Answer, Effects, Event};
-use crate::id::{
-    ConsumerId, Durability, Millis, PartitionId, Position, QueueId, SessionId, Token,
-};
+use crate::id::{ConsumerId, Durability, Millis, PartitionId, Position, QueueId, SessionId, Token};
 use crate::ledger::{Decision, Fact};
 use crate::pass::{
     Batch, Command, ConsumerOptions, Credit, DeleteCondition, Destination, Destinations, Pass,
@@ -38,7 +36,12 @@ struct Lane {
 impl Lane {
     fn new(batches: Vec<Batch>) -> Lane {
         let assembly = Assembly::default();
-        Lane { batches, current: None, assembly, producers: BTreeMap::new() }
+        Lane {
+            batches,
+            current: None,
+            assembly,
+            producers: BTreeMap::new(),
+        }
     }
 
     /// Closes the frame.
@@ -55,6 +58,8 @@ impl Lane {
 struct Transaction {
     /// Held back until the last frame of the transaction.
     facts: Vec<Fact>,
+    /// Its producers' last sequences: they hold only if it is committed.
+    producers: BTreeMap<Box<str>, u64>,
     /// Given when a part had to be prepared.
     prepared: Option<u64>,
     /// A message of it lies in the current batch.
@@ -68,7 +73,12 @@ impl Node {
     /// order.
     pub fn handle(&mut self, pass: Pass, now: Millis, effects: &mut Effects) {
         self.flush_moves(now, effects);
-        let Pass { commands, durable, volatile, .. } = pass;
+        let Pass {
+            commands,
+            durable,
+            volatile,
+            ..
+        } = pass;
         let mut work = Work {
             log: Lane::new(durable),
             volatile: Lane::new(volatile),
@@ -84,7 +94,10 @@ impl Node {
             self.carry_out(session, command, &mut work);
             self.take_facts(&mut work);
         }
-        assert!(work.transaction.is_none(), "a transaction is closed in its pass");
+        assert!(
+            work.transaction.is_none(),
+            "a transaction is closed in its pass"
+        );
         work.log.flush(&mut self.log, now, work.effects);
         work.volatile.flush(&mut self.volatile, now, work.effects);
     }
@@ -100,12 +113,19 @@ impl Node {
             }
         }
         let (facts, _) = self.volatile.dispatch.take_facts();
-        facts.into_iter().for_each(|fact| work.volatile.assembly.fact(fact));
+        facts
+            .into_iter()
+            .for_each(|fact| work.volatile.assembly.fact(fact));
     }
 
     fn carry_out(&mut self, session: SessionId, command: Command, work: &mut Work<'_>) {
         match command {
-            Command::Publish { token, durable, volatile, producer } => {
+            Command::Publish {
+                token,
+                durable,
+                volatile,
+                producer,
+            } => {
                 self.publish(session, token, durable, volatile, producer, work);
             }
             Command::Barrier { token } => {
@@ -114,21 +134,32 @@ impl Node {
                 }
             }
             Command::Begin => {
-                let (facts, prepared) = (Vec::new(), None);
-                work.transaction =
-                    Some(Transaction { facts, prepared, in_batch: false, dooms: false });
+                work.transaction = Some(Transaction {
+                    facts: Vec::new(),
+                    producers: BTreeMap::new(),
+                    prepared: None,
+                    in_batch: false,
+                    dooms: false,
+                });
             }
             Command::Commit { token } => {
                 let transaction = work.transaction.take().expect("a commit follows a begin");
+                work.log.producers.extend(transaction.producers);
                 let assembly = &mut work.log.assembly;
-                transaction.facts.into_iter().for_each(|fact| assembly.fact(fact));
+                transaction
+                    .facts
+                    .into_iter()
+                    .for_each(|fact| assembly.fact(fact));
                 if let Some(transaction) = transaction.prepared {
-                    assembly.fact(Fact::Decided { transaction, decision: Decision::Commit });
+                    assembly.fact(Fact::Decided {
+                        transaction,
+                        decision: Decision::Commit,
+                    });
                 }
                 assembly.must_sync = true;
                 assembly.wants_frame |= !assembly.facts.is_empty();
-                let waits = transaction.dooms
-                    && self.waits.must(session, token, &self.log, &self.volatile);
+                let waits =
+                    transaction.dooms && self.waits.must(session, token, &self.log, &self.volatile);
                 if !waits {
                     assembly.done.push((session, token, Ok(Answer::Done)));
                 }
@@ -137,7 +168,11 @@ impl Node {
                 let result = self.change(&change, work).map(Answer::Topology);
                 self.reply(session, token, result, work);
             }
-            Command::DeleteQueue { token, name, condition } => {
+            Command::DeleteQueue {
+                token,
+                name,
+                condition,
+            } => {
                 let result = self.delete_queue(session, &name, condition, work);
                 self.reply(session, token, result, work);
             }
@@ -153,12 +188,25 @@ impl Node {
                 let shard = self.shard(queue);
                 let status = shard.dispatch.status(queue, &shard.ledger);
                 let result = status.map(Answer::Status).ok_or_else(|| no_queue(""));
-                work.effects.events.push(Event::Done { session, token, result });
+                work.effects.events.push(Event::Done {
+                    session,
+                    token,
+                    result,
+                });
             }
-            Command::Attach { token, consumer, queue, options } => {
+            Command::Attach {
+                token,
+                consumer,
+                queue,
+                options,
+            } => {
                 let result = self.attach(session, consumer, queue, options);
                 self.watch_idle(queue, work.now);
-                work.effects.events.push(Event::Done { session, token, result });
+                work.effects.events.push(Event::Done {
+                    session,
+                    token,
+                    result,
+                });
             }
             Command::Detach { token, consumer } => {
                 let idle = [&mut self.log, &mut self.volatile]
@@ -169,7 +217,11 @@ impl Node {
                     self.reply(session, token, Ok(Answer::Done), work);
                 } else {
                     let result = Ok(Answer::Done);
-                    work.effects.events.push(Event::Done { session, token, result });
+                    work.effects.events.push(Event::Done {
+                        session,
+                        token,
+                        result,
+                    });
                 }
             }
             Command::Credit { consumer, credit } => self.credit(consumer, credit),
@@ -178,15 +230,32 @@ impl Node {
                     shard.dispatch.fetch(consumer, count, &shard.ledger);
                 }
             }
-            Command::Get { token, queue, holder, mode } => {
+            Command::Get {
+                token,
+                queue,
+                holder,
+                mode,
+            } => {
                 self.watch_idle(queue, work.now);
                 let shard = self.shard(queue);
-                if !shard.dispatch.get(session, token, queue, holder, mode, &shard.ledger) {
-                    let got = Event::Got { session, token, delivery: None, ready: 0 };
+                if !shard
+                    .dispatch
+                    .get(session, token, queue, holder, mode, &shard.ledger)
+                {
+                    let got = Event::Got {
+                        session,
+                        token,
+                        delivery: None,
+                        ready: 0,
+                    };
                     work.effects.events.push(got);
                 }
             }
-            Command::Settle { queue, positions, outcome } => {
+            Command::Settle {
+                queue,
+                positions,
+                outcome,
+            } => {
                 self.settle(session, queue, &positions, &outcome, work);
             }
             Command::Read { token, read } => self.log.dispatch.reads.read(session, token, read),
@@ -196,25 +265,57 @@ impl Node {
                     self.log.dispatch.reads.find(session, token, message);
                 } else {
                     let result = Err(Refusal::NoMessage);
-                    work.effects.events.push(Event::Done { session, token, result });
+                    work.effects.events.push(Event::Done {
+                        session,
+                        token,
+                        result,
+                    });
                 }
             }
             Command::Bounds { token, partition } => {
-                self.log.dispatch.reads.ask_bounds(session, token, partition);
+                self.log
+                    .dispatch
+                    .reads
+                    .ask_bounds(session, token, partition);
             }
-            Command::OffsetAt { token, partition, time, side } => {
-                let Shard { ledger, dispatch, .. } = &mut self.log;
-                dispatch.reads.offset_at(session, token, partition, time, side, ledger);
+            Command::OffsetAt {
+                token,
+                partition,
+                time,
+                side,
+            } => {
+                let Shard {
+                    ledger, dispatch, ..
+                } = &mut self.log;
+                dispatch
+                    .reads
+                    .offset_at(session, token, partition, time, side, ledger);
             }
-            Command::Cursor { token, group, partition } => {
+            Command::Cursor {
+                token,
+                group,
+                partition,
+            } => {
                 let result = Ok(Answer::Offset(self.log.ledger.cursor(group, partition)));
-                work.effects.events.push(Event::Done { session, token, result });
+                work.effects.events.push(Event::Done {
+                    session,
+                    token,
+                    result,
+                });
             }
-            Command::SetCursor { group, partition, offset } => {
+            Command::SetCursor {
+                group,
+                partition,
+                offset,
+            } => {
                 if !self.has_partition(partition) {
                     return;
                 }
-                let fact = Fact::Cursor { group, partition, offset };
+                let fact = Fact::Cursor {
+                    group,
+                    partition,
+                    offset,
+                };
                 match &mut work.transaction {
                     Some(transaction) => transaction.facts.push(fact),
                     None => work.log.assembly.fact(fact),
@@ -255,13 +356,13 @@ impl Node {
         work: &mut Work<'_>,
     ) {
         let again = producer.as_ref().is_some_and(|(name, sequence)| {
-            let pending = work.log.producers.get(name).copied();
-            let last = pending.or_else(|| self.log.last_sequence(name));
+            let last = self.log.last_sequence(name);
             last.is_some_and(|last| *sequence <= last)
         });
-        for (placed, durability) in
-            [(durable, Durability::Durable), (volatile, Durability::Volatile)]
-        {
+        for (placed, durability) in [
+            (durable, Durability::Durable),
+            (volatile, Durability::Volatile),
+        ] {
             let Some(placed) = placed else { continue };
             self.enter_batch(placed.batch, durability, work);
             let lane = match durability {
@@ -280,14 +381,20 @@ impl Node {
             };
             let destinations = head.destinations.as_slice();
             if destinations.iter().any(gone) {
-                let rest = destinations.iter().copied().filter(|destination| !gone(destination));
+                let rest = destinations
+                    .iter()
+                    .copied()
+                    .filter(|destination| !gone(destination));
                 head.destinations = Destinations::Many(rest.collect());
             }
             lane.assembly.must_sync |= must_sync(head);
         }
         if let Some((name, sequence)) = producer.filter(|_| durable.is_some() && !again) {
             self.log.sent(&name, sequence);
-            work.log.producers.insert(name, sequence);
+            match &mut work.transaction {
+                Some(transaction) => transaction.producers.insert(name, sequence),
+                None => work.log.producers.insert(name, sequence),
+            };
         }
         if durable.is_some()
             && let Some(transaction) = &mut work.transaction
@@ -300,7 +407,10 @@ impl Node {
                     work.log.assembly.stored.push((session, token, placed.slot));
                 }
                 (None, Some(placed)) => {
-                    work.volatile.assembly.stored.push((session, token, placed.slot));
+                    work.volatile
+                        .assembly
+                        .stored
+                        .push((session, token, placed.slot));
                 }
                 (None, None) => unreachable!("a published message has a place"),
             }
@@ -325,7 +435,9 @@ impl Node {
                     self.next_transaction += 1;
                     self.next_transaction
                 });
-                lane.assembly.fact(Fact::Prepared { transaction: number });
+                lane.assembly.fact(Fact::Prepared {
+                    transaction: number,
+                });
             }
             lane.flush(shard, work.now, work.effects);
         }
@@ -373,20 +485,35 @@ impl Node {
             return Err(Refusal::Locked { name: name.into() });
         }
         let shard = self.shard(queue.id);
-        let status = shard.dispatch.status(queue.id, &shard.ledger).unwrap_or_default();
+        let status = shard
+            .dispatch
+            .status(queue.id, &shard.ledger)
+            .unwrap_or_default();
         if condition.if_unused && status.consumers > 0 {
-            return Err(Refusal::InUse { kind: Kind::Queue, name: name.into() });
+            return Err(Refusal::InUse {
+                kind: Kind::Queue,
+                name: name.into(),
+            });
         }
         if condition.if_empty && status.ready > 0 {
             return Err(Refusal::NotEmpty { name: name.into() });
         }
-        self.change(&Change::DeleteQueue { name: queue.spec.name.clone() }, work)?;
-        Ok(Answer::Deleted { messages: status.ready })
+        self.change(
+            &Change::DeleteQueue {
+                name: queue.spec.name.clone(),
+            },
+            work,
+        )?;
+        Ok(Answer::Deleted {
+            messages: status.ready,
+        })
     }
 
     /// A queue has lost its last consumer. Tells whether it goes for that.
     fn unused(&mut self, id: QueueId, work: &mut Work<'_>) -> bool {
-        let Some(queue) = self.planned.queue_by_id(id) else { return false };
+        let Some(queue) = self.planned.queue_by_id(id) else {
+            return false;
+        };
         if !queue.spec.auto_delete {
             self.watch_idle(id, work.now);
             return false;
@@ -412,7 +539,9 @@ impl Node {
         let shard = self.shard(queue);
         for position in positions.as_slice() {
             let position: Position = *position;
-            shard.dispatch.settle(session, queue, position, outcome, &shard.ledger);
+            shard
+                .dispatch
+                .settle(session, queue, position, outcome, &shard.ledger);
         }
         // What goes nowhere is settled with everything else of this pass.
         for doomed in shard.dispatch.take_doomed() {
@@ -439,15 +568,21 @@ impl Node {
         let queue = self.planned.queue_by_id(id).ok_or_else(|| no_queue(""))?;
         let name = queue.spec.name.clone();
         if queue.spec.owner.is_some_and(|owner| owner != session) {
-            return Err(Refusal::Locked { name: name.as_ref().into() });
+            return Err(Refusal::Locked {
+                name: name.as_ref().into(),
+            });
         }
         // An id names one consumer, whichever shard it is attached to.
         if self.log.dispatch.has_consumer(consumer) || self.volatile.dispatch.has_consumer(consumer)
         {
-            return Err(Refusal::ExclusiveUse { name: name.as_ref().into() });
+            return Err(Refusal::ExclusiveUse {
+                name: name.as_ref().into(),
+            });
         }
         let shard = self.shard(id);
-        shard.dispatch.attach(session, consumer, id, options, &name, &shard.ledger)?;
+        shard
+            .dispatch
+            .attach(session, consumer, id, options, &name, &shard.ledger)?;
         Ok(Answer::Done)
     }
 
@@ -467,12 +602,14 @@ impl Node {
             .planned
             .address_by_id(partition.address)
             .and_then(|address| address.spec.partitions.clone());
-        partitions.is_some_and(|partitions| {
-            partition.number < partitions.read.max(partitions.write)
-        })
+        partitions
+            .is_some_and(|partitions| partition.number < partitions.read.max(partitions.write))
     }
 }
 
 fn no_queue(name: &str) -> Refusal {
-    Refusal::NotFound { kind: Kind::Queue, name: name.into() }
+    Refusal::NotFound {
+        kind: Kind::Queue,
+        name: name.into(),
+    }
 }

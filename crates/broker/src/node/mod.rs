@@ -124,27 +124,32 @@ impl Node {
         if reader.u8()? != STATE_VERSION {
             return Err(Undecodable("state version"));
         }
-        let Config { addresses, birth, limits, tag_hash: _ } = &config;
-        node.visible =
-            Topology::decode_checkpoint(reader.bytes()?, addresses, *birth, *limits)?;
+        let Config {
+            addresses,
+            birth,
+            limits,
+            tag_hash: _,
+        } = &config;
+        node.visible = Topology::decode_checkpoint(reader.bytes()?, addresses, *birth, *limits)?;
         node.log.restore(&mut reader)?;
         Ok(node)
     }
 
     /// Applies a frame of the log again. `metas` gives each message's record size and the bytes
     /// that [`Head::encode_meta`] wrote. A frame that the checkpoint holds is passed over.
-    pub fn replay<'a>(
+    pub fn replay(
         &mut self,
         index: Index,
         time: Millis,
-        metas: &mut dyn Iterator<Item = (u32, &'a [u8])>,
+        metas: &mut dyn Iterator<Item = (u32, &[u8])>,
         facts: &[u8],
     ) -> Result<(), Undecodable> {
         if index <= self.log.ledger.applied() {
             return Ok(());
         }
-        let heads =
-            metas.map(|(size, meta)| Head::decode_meta(size, meta)).collect::<Result<Vec<_>, _>>()?;
+        let heads = metas
+            .map(|(size, meta)| Head::decode_meta(size, meta))
+            .collect::<Result<Vec<_>, _>>()?;
         let facts = Fact::decode_all(facts)?;
         for fact in &facts {
             if let Fact::Topology(fact) = fact {
@@ -163,10 +168,18 @@ impl Node {
         let undecided: Vec<_> = self.log.ledger.undecided().collect();
         for transaction in undecided {
             self.next_transaction = self.next_transaction.max(transaction + 1);
-            self.moves.fact(Fact::Decided { transaction, decision: Decision::Abort });
+            self.moves.fact(Fact::Decided {
+                transaction,
+                decision: Decision::Abort,
+            });
         }
         for id in self.log.ledger.queue_ids() {
-            if self.log.ledger.queue(id).is_some_and(|queue| queue.pages.live() > 0) {
+            if self
+                .log
+                .ledger
+                .queue(id)
+                .is_some_and(|queue| queue.pages.live() > 0)
+            {
                 self.log.dispatch.mark_dirty(id, &self.log.ledger);
             }
             self.watch_idle(id, now);
@@ -209,8 +222,9 @@ impl Node {
     pub fn record_gone(&mut self, message: MessageRef) {
         self.log.dispatch.record_gone(message);
         // What cannot be read cannot be sent on.
-        let (gone, rest): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.doomed).into_iter().partition(|d| d.message == message);
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.doomed)
+            .into_iter()
+            .partition(|d| d.message == message);
         self.doomed = rest;
         for doomed in gone {
             self.decided(&doomed, doomed.fate.reason());
@@ -220,7 +234,9 @@ impl Node {
     /// A doomed message is done with in its queue.
     fn decided(&mut self, doomed: &Doomed, reason: Reason) {
         self.moves.settled(doomed, reason);
-        self.shard(doomed.queue).dispatch.doom_decided(doomed.serial);
+        self.shard(doomed.queue)
+            .dispatch
+            .doom_decided(doomed.serial);
     }
 
     /// Applies what may be applied, fires what is due, hands out what can be handed out. To be
@@ -264,12 +280,21 @@ impl Node {
                     if let TopologyFact::QueueSet { id, .. } = change {
                         self.watch_idle(*id, now);
                     }
-                    effects.events.push(Event::Changed(std::sync::Arc::new(change.clone())));
+                    effects
+                        .events
+                        .push(Event::Changed(std::sync::Arc::new(change.clone())));
                 }
                 Fact::Fired { due, index, slot } => {
-                    self.firing.remove(&Kept { due: *due, index: *index, slot: *slot });
+                    self.firing.remove(&Kept {
+                        due: *due,
+                        index: *index,
+                        slot: *slot,
+                    });
                 }
-                Fact::Trimmed { partition, below: _ } => self.retaining.trimmed(*partition),
+                Fact::Trimmed {
+                    partition,
+                    below: _,
+                } => self.retaining.trimmed(*partition),
                 Fact::Settled { .. }
                 | Fact::Returned { .. }
                 | Fact::Offered { .. }
@@ -297,7 +322,10 @@ impl Node {
         // What was due at the last step is on its way, or its record is asked for.
         let kept = self.log.ledger.next_due_after(self.advanced);
         let idle = self.idle.first().map(|(at, _)| *at);
-        let shards = [self.log.dispatch.deadline(), self.volatile.dispatch.deadline()];
+        let shards = [
+            self.log.dispatch.deadline(),
+            self.volatile.dispatch.deadline(),
+        ];
         let others = [kept, idle, self.retaining.deadline(), self.asked.deadline()];
         shards.into_iter().chain(others).flatten().min()
     }
@@ -336,8 +364,12 @@ impl Node {
 
     /// A queue with a limit on idleness was used just now.
     fn watch_idle(&mut self, id: QueueId, now: Millis) {
-        let Some(queue) = self.visible.queue_by_id(id) else { return };
-        let Some(idle_ms) = queue.spec.options.idle_ms else { return };
+        let Some(queue) = self.visible.queue_by_id(id) else {
+            return;
+        };
+        let Some(idle_ms) = queue.spec.options.idle_ms else {
+            return;
+        };
         let at = now.plus(idle_ms);
         if let Some(before) = self.idle_at.insert(id, at) {
             self.idle.remove(&(before, id));
@@ -352,10 +384,15 @@ impl Node {
         {
             self.idle.pop_first();
             self.idle_at.remove(&id);
-            let Some(queue) = self.planned.queue_by_id(id) else { continue };
+            let Some(queue) = self.planned.queue_by_id(id) else {
+                continue;
+            };
             let name = queue.spec.name.clone();
             let shard = self.shard(id);
-            let used = shard.dispatch.status(id, &shard.ledger).is_some_and(|s| s.consumers > 0);
+            let used = shard
+                .dispatch
+                .status(id, &shard.ledger)
+                .is_some_and(|s| s.consumers > 0);
             if used {
                 self.watch_idle(id, now);
             } else {

@@ -56,7 +56,11 @@ impl Moves {
 
     pub fn settled(&mut self, doomed: &Doomed, reason: Reason) {
         let range = doomed.position..doomed.position.next();
-        let fact = Fact::Settled { queue: doomed.queue, range, reason };
+        let fact = Fact::Settled {
+            queue: doomed.queue,
+            range,
+            reason,
+        };
         match doomed.queue.durability() {
             Durability::Durable => fact.join(&mut self.facts),
             Durability::Volatile => fact.join(&mut self.volatile_facts),
@@ -78,10 +82,17 @@ impl Moves {
         if envelope.attempts > 0 {
             flags = flags.with(EntryFlags::ATTEMPTED);
         }
-        let summary = Summary { flags, expires: envelope.expires, tag_hash };
+        let summary = Summary {
+            flags,
+            expires: envelope.expires,
+            tag_hash,
+        };
         for durability in [Durability::Durable, Durability::Volatile] {
-            let mut mine =
-                destinations.iter().copied().filter(|d| d.durability() == durability).peekable();
+            let mut mine = destinations
+                .iter()
+                .copied()
+                .filter(|d| d.durability() == durability)
+                .peekable();
             if mine.peek().is_none() {
                 continue;
             }
@@ -94,7 +105,11 @@ impl Moves {
             batch.records.extend_from_slice(native);
             let size = (batch.records.len() - start) as u32;
             let destinations: Destinations = mine.collect();
-            batch.heads.push(Head { size, summary, destinations });
+            batch.heads.push(Head {
+                size,
+                summary,
+                destinations,
+            });
             // The durable copy, if there is one, is what the sender is told of.
             if let Some((session, token)) = stored.take() {
                 to_tell.push((session, token, (batch.heads.len() - 1) as u16));
@@ -109,17 +124,34 @@ impl Node {
         if self.moves.is_empty() {
             return;
         }
-        let Moves { durable, volatile, facts, volatile_facts, stored, volatile_stored } =
-            std::mem::take(&mut self.moves);
+        let Moves {
+            durable,
+            volatile,
+            facts,
+            volatile_facts,
+            stored,
+            volatile_stored,
+        } = std::mem::take(&mut self.moves);
         let changes = facts.iter().any(|fact| match fact {
             Fact::Topology(fact) => fact.durability() == Durability::Durable,
             _ => false,
         });
         let must_sync = changes || durable.heads.iter().any(must_sync);
-        let log = Assembly { batch: durable, facts, must_sync, stored, ..Assembly::default() };
+        let log = Assembly {
+            batch: durable,
+            facts,
+            must_sync,
+            stored,
+            ..Assembly::default()
+        };
         self.log.flush(log, now, effects);
         let (facts, stored) = (volatile_facts, volatile_stored);
-        let volatile = Assembly { batch: volatile, facts, stored, ..Assembly::default() };
+        let volatile = Assembly {
+            batch: volatile,
+            facts,
+            stored,
+            ..Assembly::default()
+        };
         self.volatile.flush(volatile, now, effects);
     }
 
@@ -129,7 +161,9 @@ impl Node {
             if self.moves.is_full() {
                 break;
             }
-            let Some(doomed) = self.doomed.pop_front() else { break };
+            let Some(doomed) = self.doomed.pop_front() else {
+                break;
+            };
             if !self.needs_record(&doomed) {
                 self.decided(&doomed, doomed.fate.reason());
                 continue;
@@ -150,7 +184,9 @@ impl Node {
     /// Asks for the record of the first doomed message, and of some behind it.
     fn ask_for_doomed(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
         let ahead = self.doomed.iter().take(RECORDS_MAX);
-        let missing = ahead.map(|doomed| doomed.message).filter(|m| records.record(*m).is_none());
+        let missing = ahead
+            .map(|doomed| doomed.message)
+            .filter(|m| records.record(*m).is_none());
         let missing = missing.collect();
         self.asked.records(missing, now, effects);
     }
@@ -159,7 +195,12 @@ impl Node {
         match &doomed.fate {
             Fate::Died { fallback, .. } => {
                 let queue = self.visible.queue_by_id(doomed.queue)?;
-                queue.spec.options.dead_letter.clone().or_else(|| fallback.clone())
+                queue
+                    .spec
+                    .options
+                    .dead_letter
+                    .clone()
+                    .or_else(|| fallback.clone())
             }
             Fate::Forward(..) => None,
         }
@@ -181,7 +222,11 @@ impl Node {
         effects: &mut Effects,
     ) {
         match &doomed.fate {
-            Fate::Died { reason, cause, fallback: _ } => {
+            Fate::Died {
+                reason,
+                cause,
+                fallback: _,
+            } => {
                 self.send_to_grave(doomed, *reason, cause.clone(), record, now, records);
             }
             Fate::Forward(forward, session) => {
@@ -199,8 +244,13 @@ impl Node {
         now: Millis,
         records: &dyn Records,
     ) {
-        let letter = self.dead_letter(doomed).expect("asked before the record was");
-        let source = self.visible.queue_by_id(doomed.queue).map(|queue| queue.spec.name.clone());
+        let letter = self
+            .dead_letter(doomed)
+            .expect("asked before the record was");
+        let source = self
+            .visible
+            .queue_by_id(doomed.queue)
+            .map(|queue| queue.spec.name.clone());
         let source = source.unwrap_or_default();
         let mut envelope = record.envelope.clone();
         self.decided(doomed, doomed.fate.reason());
@@ -239,7 +289,11 @@ impl Node {
         let same = |d: &Death| d.queue == death.queue && d.reason == death.reason;
         if let Some(at) = envelope.deaths.iter().position(same) {
             let earlier = envelope.deaths.remove(at);
-            death = Death { count: earlier.count + 1, time: earlier.time, ..death };
+            death = Death {
+                count: earlier.count + 1,
+                time: earlier.time,
+                ..death
+            };
         }
         envelope.deaths.insert(0, death);
         envelope.deaths.truncate(DEATHS_MAX);
@@ -252,7 +306,8 @@ impl Node {
         self.break_cycles(&envelope, reason, &mut destinations);
         if !destinations.is_empty() {
             let tag_hash = (self.tag_hash)(&key);
-            self.moves.store(&envelope, record.native, tag_hash, &destinations, None);
+            self.moves
+                .store(&envelope, record.native, tag_hash, &destinations, None);
         }
     }
 
@@ -269,12 +324,19 @@ impl Node {
         }
         destinations.retain(|destination| match destination {
             Destination::Queue(id) => {
-                let Some(queue) = self.planned.queue_by_id(*id) else { return false };
-                let Some(at) = envelope.deaths.iter().position(|d| *d.queue == *queue.spec.name)
+                let Some(queue) = self.planned.queue_by_id(*id) else {
+                    return false;
+                };
+                let Some(at) = envelope
+                    .deaths
+                    .iter()
+                    .position(|d| *d.queue == *queue.spec.name)
                 else {
                     return true;
                 };
-                envelope.deaths[..=at].iter().any(|d| d.reason == DeathReason::Rejected)
+                envelope.deaths[..=at]
+                    .iter()
+                    .any(|d| d.reason == DeathReason::Rejected)
             }
             Destination::Partition(_) | Destination::Timer(_) => true,
         });
@@ -307,16 +369,23 @@ impl Node {
             shard.dispatch.reprieve(doomed, &shard.ledger);
             if let Some(token) = forward.token {
                 let name = forward.address.as_ref().into();
-                let result: Result<Answer, _> =
-                    Err(Refusal::NotFound { kind: Kind::Address, name });
-                effects.events.push(Event::Done { session, token, result });
+                let result: Result<Answer, _> = Err(Refusal::NotFound {
+                    kind: Kind::Address,
+                    name,
+                });
+                effects.events.push(Event::Done {
+                    session,
+                    token,
+                    result,
+                });
             }
             return;
         }
         self.decided(doomed, Reason::Moved);
         let stored = forward.token.map(|token| (session, token));
         let tag_hash = (self.tag_hash)(&forward.key);
-        self.moves.store(&envelope, record.native, tag_hash, &destinations, stored);
+        self.moves
+            .store(&envelope, record.native, tag_hash, &destinations, stored);
     }
 
     /// Where a message goes whose envelope names an address.
@@ -329,21 +398,36 @@ impl Node {
         let Some(address) = self.planned.address(envelope.address).cloned() else {
             return Vec::new();
         };
-        let record = Record { envelope: envelope.clone(), native };
+        let record = Record {
+            envelope: envelope.clone(),
+            native,
+        };
         let mut route = Route::default();
         let topology = &self.planned;
         records.with_properties(&record, &mut |properties| {
             topology.route(&address, &[envelope.key], properties, &mut route);
         });
-        let mut destinations: Vec<_> =
-            route.queues.iter().map(|queue| Destination::Queue(*queue)).collect();
+        let mut destinations: Vec<_> = route
+            .queues
+            .iter()
+            .map(|queue| Destination::Queue(*queue))
+            .collect();
         for id in &route.partitioned {
-            let Some(target) = self.planned.address_by_id(*id) else { continue };
-            let write = target.spec.partitions.as_ref().map_or(1, |p| p.write.max(1));
+            let Some(target) = self.planned.address_by_id(*id) else {
+                continue;
+            };
+            let write = target
+                .spec
+                .partitions
+                .as_ref()
+                .map_or(1, |p| p.write.max(1));
             self.turn += 1;
             let own = envelope.partition.filter(|_| *id == address.id);
             let number = own.unwrap_or((self.turn % u64::from(write)) as u32);
-            destinations.push(Destination::Partition(PartitionId { address: *id, number }));
+            destinations.push(Destination::Partition(PartitionId {
+                address: *id,
+                number,
+            }));
         }
         destinations
     }
@@ -372,13 +456,16 @@ impl Node {
             self.firing.insert(kept);
             let Kept { due, index, slot } = kept;
             self.moves.fact(Fact::Fired { due, index, slot });
-            let Ok(record) = Record::decode(bytes) else { continue };
+            let Ok(record) = Record::decode(bytes) else {
+                continue;
+            };
             let mut envelope = record.envelope.clone();
             envelope.received = now;
             let destinations = self.route(&envelope, record.native, records);
             if !destinations.is_empty() {
                 let tag_hash = entry.aux();
-                self.moves.store(&envelope, record.native, tag_hash, &destinations, None);
+                self.moves
+                    .store(&envelope, record.native, tag_hash, &destinations, None);
             }
         }
         self.asked.records(missing, now, effects);

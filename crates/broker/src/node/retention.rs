@@ -18,7 +18,10 @@ pub struct Retention {
 impl Default for Retention {
     /// Three days, as the clients of partitions know it from home.
     fn default() -> Retention {
-        Retention { age_ms: Some(72 * 3600 * 1000), bytes_max: None }
+        Retention {
+            age_ms: Some(72 * 3600 * 1000),
+            bytes_max: None,
+        }
     }
 }
 
@@ -74,7 +77,10 @@ impl Node {
                 && let Some(below) = pages.retained_from(stored_after, bytes_max, PAGES_MAX)
             {
                 retaining.trimming.insert(id, below);
-                self.moves.fact(Fact::Trimmed { partition: id, below });
+                self.moves.fact(Fact::Trimmed {
+                    partition: id,
+                    below,
+                });
             }
             if looks == PARTITIONS_MAX {
                 break;

@@ -77,10 +77,14 @@ impl Assembly {
 /// Whether a message is promised to its publisher only when it is synced.
 pub fn must_sync(head: &Head) -> bool {
     head.summary.flags.has(EntryFlags::PERSISTENT)
-        || head.destinations.as_slice().iter().any(|destination| match destination {
-            Destination::Queue(_) => false,
-            Destination::Partition(_) | Destination::Timer(_) => true,
-        })
+        || head
+            .destinations
+            .as_slice()
+            .iter()
+            .any(|destination| match destination {
+                Destination::Queue(_) => false,
+                Destination::Partition(_) | Destination::Timer(_) => true,
+            })
 }
 
 /// Whether a fact is kept by the log.
@@ -121,7 +125,10 @@ impl Shard {
 
     /// The last number of a producer, decided or applied.
     pub fn last_sequence(&self, producer: &str) -> Option<u64> {
-        self.sent.get(producer).copied().or_else(|| self.ledger.last_sequence(producer))
+        self.sent
+            .get(producer)
+            .copied()
+            .or_else(|| self.ledger.last_sequence(producer))
     }
 
     fn has_log(&self) -> bool {
@@ -145,7 +152,14 @@ impl Shard {
         if assembly.is_empty() {
             return;
         }
-        let Assembly { batch, facts, must_sync, wants_frame, stored, done } = assembly;
+        let Assembly {
+            batch,
+            facts,
+            must_sync,
+            wants_frame,
+            stored,
+            done,
+        } = assembly;
         self.time = self.time.max(now);
         let heads: Arc<[Head]> = batch.heads.into();
         let logged = facts.iter().any(is_logged);
@@ -154,7 +168,10 @@ impl Shard {
             self.next = index.next();
             let mut encoded = Vec::new();
             if self.has_log() {
-                facts.iter().filter(|f| is_logged(f)).for_each(|fact| fact.encode(&mut encoded));
+                facts
+                    .iter()
+                    .filter(|f| is_logged(f))
+                    .for_each(|fact| fact.encode(&mut encoded));
             } else {
                 self.count_holders(index, &heads);
             }
@@ -176,7 +193,15 @@ impl Shard {
         };
         let must_sync = must_sync && self.has_log() && index.is_some();
         let time = self.time;
-        self.pending.push_back(Pending { index, time, heads, facts, must_sync, stored, done });
+        self.pending.push_back(Pending {
+            index,
+            time,
+            heads,
+            facts,
+            must_sync,
+            stored,
+            done,
+        });
     }
 
     /// Frames of the shard without a log live as long as a queue holds one of their messages.
@@ -184,7 +209,8 @@ impl Shard {
         for (slot, head) in heads.iter().enumerate() {
             // One without a destination was sent again by its producer: released when applied.
             let count = (head.destinations.as_slice().len() as u32).max(1);
-            self.held.insert(MessageRef::new(self.id, index, slot as u16), count);
+            self.held
+                .insert(MessageRef::new(self.id, index, slot as u16), count);
         }
     }
 
@@ -192,7 +218,11 @@ impl Shard {
     pub fn next_to_apply(&mut self) -> Option<Pending> {
         let first = self.pending.front()?;
         let waits = first.must_sync && first.index.is_some_and(|index| index > self.synced);
-        if waits { None } else { self.pending.pop_front() }
+        if waits {
+            None
+        } else {
+            self.pending.pop_front()
+        }
     }
 
     /// Whether something was decided after the last frame that is known synced.
@@ -201,7 +231,15 @@ impl Shard {
     }
 
     pub fn apply(&mut self, pending: Pending, effects: &mut Effects) {
-        let Pending { index, time, heads, facts, must_sync: _, stored, done } = pending;
+        let Pending {
+            index,
+            time,
+            heads,
+            facts,
+            must_sync: _,
+            stored,
+            done,
+        } = pending;
         if let Some(index) = index {
             let released = self.released_by(index, &heads, &facts);
             let applied = self.ledger.apply(index, time, &heads, &facts);
@@ -232,13 +270,22 @@ impl Shard {
             for (session, token, slot) in stored {
                 let at = place_of(&placed, slot);
                 let message = MessageRef::new(self.id, index, slot);
-                effects.events.push(Event::Stored { session, token, message, at });
+                effects.events.push(Event::Stored {
+                    session,
+                    token,
+                    message,
+                    at,
+                });
             }
         } else {
             assert!(stored.is_empty(), "a stored message has a frame");
         }
         for (session, token, result) in done {
-            effects.events.push(Event::Done { session, token, result });
+            effects.events.push(Event::Done {
+                session,
+                token,
+                result,
+            });
         }
     }
 
@@ -257,12 +304,16 @@ impl Shard {
     }
 
     fn live_messages(&self, queue: QueueId) -> Vec<MessageRef> {
-        let Some(known) = self.ledger.queue(queue) else { return Vec::new() };
+        let Some(known) = self.ledger.queue(queue) else {
+            return Vec::new();
+        };
         self.messages_in(queue, Position(0)..known.pages.next())
     }
 
     fn messages_in(&self, queue: QueueId, range: std::ops::Range<Position>) -> Vec<MessageRef> {
-        let Some(known) = self.ledger.queue(queue) else { return Vec::new() };
+        let Some(known) = self.ledger.queue(queue) else {
+            return Vec::new();
+        };
         let mut messages = Vec::new();
         let mut from = range.start;
         while let Some(position) = known.pages.next_live(from)
@@ -307,7 +358,9 @@ impl Shard {
 
     fn release(&mut self, messages: Vec<MessageRef>, effects: &mut Effects) {
         for message in messages {
-            let Some(count) = self.held.get_mut(&message) else { continue };
+            let Some(count) = self.held.get_mut(&message) else {
+                continue;
+            };
             *count -= 1;
             if *count == 0 {
                 self.held.remove(&message);
@@ -321,10 +374,10 @@ impl Shard {
     }
 }
 
-fn place_of(
-    placed: &[(u16, PartitionId, Position)],
-    slot: u16,
-) -> Option<(PartitionId, Position)> {
+fn place_of(placed: &[(u16, PartitionId, Position)], slot: u16) -> Option<(PartitionId, Position)> {
     let at = placed.partition_point(|(s, ..)| *s < slot);
-    placed.get(at).filter(|(s, ..)| *s == slot).map(|(_, partition, position)| (*partition, *position))
+    placed
+        .get(at)
+        .filter(|(s, ..)| *s == slot)
+        .map(|(_, partition, position)| (*partition, *position))
 }

@@ -33,7 +33,12 @@ impl Waits {
         volatile: &Shard,
     ) -> bool {
         let (last, last_volatile) = (log.dispatch.last_doomed(), volatile.dispatch.last_doomed());
-        let wait = Wait { session, token, log: last, volatile: last_volatile };
+        let wait = Wait {
+            session,
+            token,
+            log: last,
+            volatile: last_volatile,
+        };
         let must = !wait.is_over(log, volatile);
         if must {
             self.0.push_back(wait);
@@ -42,12 +47,18 @@ impl Waits {
     }
 
     pub fn is_ready(&self, log: &Shard, volatile: &Shard) -> bool {
-        self.0.front().is_some_and(|wait| wait.is_over(log, volatile))
+        self.0
+            .front()
+            .is_some_and(|wait| wait.is_over(log, volatile))
     }
 
     /// The next answer that need not wait any more.
     pub fn pop(&mut self, log: &Shard, volatile: &Shard) -> Option<(SessionId, Token)> {
-        let wait = self.0.front().filter(|wait| wait.is_over(log, volatile)).copied()?;
+        let wait = self
+            .0
+            .front()
+            .filter(|wait| wait.is_over(log, volatile))
+            .copied()?;
         self.0.pop_front();
         Some((wait.session, wait.token))
     }

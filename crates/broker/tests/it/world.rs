@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use broker::bytes::Reader;
 use broker::event::{Answer, Effects, Event, Frame, Load, PageSlot, Records};
-use broker::id::{ConsumerId, Index, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token};
+use broker::id::{Index, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token};
 use broker::node::{Config, Node, Retention};
 use broker::pass::{Command, Pass, record_ranges};
 use broker::properties::{Properties, Value};
@@ -59,15 +59,24 @@ struct View<'a>(&'a str);
 
 impl Properties for View<'_> {
     fn property(&self, name: &str) -> Option<Value<'_>> {
-        let mut pairs = self.0.split(' ').skip(1).filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| Value::Text(value))
+        let mut pairs = self
+            .0
+            .split(' ')
+            .skip(1)
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| Value::Text(value))
     }
 }
 
 impl Bodies {
     pub fn any(&self, message: MessageRef) -> Option<&[u8]> {
         let departed = || self.departed.get(&message);
-        let found = self.log.get(&message).or_else(|| self.volatile.get(&message));
+        let found = self
+            .log
+            .get(&message)
+            .or_else(|| self.volatile.get(&message));
         found.or_else(departed).map(Vec::as_slice)
     }
 }
@@ -80,22 +89,32 @@ impl Records for Bodies {
         {
             return None;
         }
-        self.log.get(&message).or_else(|| self.volatile.get(&message)).map(Vec::as_slice)
+        self.log
+            .get(&message)
+            .or_else(|| self.volatile.get(&message))
+            .map(Vec::as_slice)
     }
 
     fn with_properties(&self, record: &Record<'_>, look: &mut dyn FnMut(&dyn Properties)) {
-        look(&View(std::str::from_utf8(record.native).expect("names are text")));
+        look(&View(
+            std::str::from_utf8(record.native).expect("names are text"),
+        ));
     }
 }
 
 fn born(name: &str) -> Option<BirthBinding> {
     let key = name.strip_prefix("born.")?;
-    Some(BirthBinding { source: "keys".into(), key: key.into() })
+    Some(BirthBinding {
+        source: "keys".into(),
+        key: key.into(),
+    })
 }
 
 /// A tag is hashed to its length and first byte, so that scripts can tell what collides.
 pub fn tag_hash(tag: &str) -> u32 {
-    tag.bytes().next().map_or(0, |first| u32::from(first) << 8 | tag.len() as u32)
+    tag.bytes()
+        .next()
+        .map_or(0, |first| u32::from(first) << 8 | tag.len() as u32)
 }
 
 pub fn address(name: &str, router: Router) -> AddressSpec {
@@ -122,12 +141,21 @@ pub fn partitioned(name: &str, count: u32) -> AddressSpec {
         system: false,
         attributes: [].into(),
     };
-    AddressSpec { partitions: Some(partitions), ..address(name, Router::Partitioned) }
+    AddressSpec {
+        partitions: Some(partitions),
+        ..address(name, Router::Partitioned)
+    }
 }
 
 fn config() -> Config {
-    let reserved = |spec: AddressSpec| AddressSpec { reserved: true, ..spec };
-    let addresses = [address("", Router::Direct), address("keys", Router::Pattern)];
+    let reserved = |spec: AddressSpec| AddressSpec {
+        reserved: true,
+        ..spec
+    };
+    let addresses = [
+        address("", Router::Direct),
+        address("keys", Router::Pattern),
+    ];
     Config {
         addresses: addresses.into_iter().map(reserved).collect(),
         birth: born,
@@ -178,7 +206,11 @@ impl World {
         self.run();
         let mut result = None;
         self.events.retain(|event| match event {
-            Event::Done { session: _, token: of, result: found } if *of == token => {
+            Event::Done {
+                session: _,
+                token: of,
+                result: found,
+            } if *of == token => {
                 result = Some(found.clone());
                 false
             }
@@ -203,7 +235,11 @@ impl World {
             self.node.advance(self.now, &self.bodies, &mut effects);
             self.events.append(&mut effects.events);
             for message in effects.released {
-                let body = self.bodies.volatile.remove(&message).expect("released once");
+                let body = self
+                    .bodies
+                    .volatile
+                    .remove(&message)
+                    .expect("released once");
                 let record = Record::decode(&body).expect("written by us");
                 self.released.push(name_of(record.native));
                 self.bodies.departed.insert(message, body);
@@ -235,7 +271,10 @@ impl World {
         }
         if frame.shard == ShardId::LOG {
             let expected = self.frames.last().map_or(1, |last| last.index.0 + 1);
-            assert_eq!(frame.index.0, expected, "frames come in order, without gaps");
+            assert_eq!(
+                frame.index.0, expected,
+                "frames come in order, without gaps"
+            );
             self.frames.push(frame);
         }
     }
@@ -306,7 +345,10 @@ impl World {
             self.pages.remove(slot);
         }
         for slot in &checkpoint.pages {
-            assert!(self.pages.contains_key(slot), "a checkpoint refers to what was written");
+            assert!(
+                self.pages.contains_key(slot),
+                "a checkpoint refers to what was written"
+            );
         }
         for message in self.bodies.log.keys().copied().collect::<Vec<_>>() {
             if message.index() < checkpoint.low_water {
@@ -320,13 +362,19 @@ impl World {
     pub fn crash(&mut self) {
         let keep = match &self.checkpoint {
             // A checkpoint holds what was applied; its frames are synced before it.
-            Some((_, at)) => self.frames.iter().filter(|frame| frame.index <= *at).count(),
+            Some((_, at)) => self
+                .frames
+                .iter()
+                .filter(|frame| frame.index <= *at)
+                .count(),
             None => 0,
         };
         self.synced = self.synced.max(keep);
         for frame in self.frames.split_off(self.synced) {
             for slot in 0..frame.heads.len() {
-                self.bodies.log.remove(&MessageRef::new(frame.shard, frame.index, slot as u16));
+                self.bodies
+                    .log
+                    .remove(&MessageRef::new(frame.shard, frame.index, slot as u16));
             }
         }
         self.bodies.volatile.clear();
@@ -357,7 +405,8 @@ impl World {
                 })
                 .collect();
             let mut metas = metas.iter().map(|(size, meta)| (*size, meta.as_slice()));
-            node.replay(frame.index, frame.time, &mut metas, &frame.facts).expect("written by us");
+            node.replay(frame.index, frame.time, &mut metas, &frame.facts)
+                .expect("written by us");
         }
         node
     }
@@ -369,16 +418,29 @@ impl World {
         self.sync();
         self.run();
         let pages = &mut self.pages;
-        let live = self.node.checkpoint(&mut |bytes| write_page(pages, bytes)).state;
+        let live = self
+            .node
+            .checkpoint(&mut |bytes| write_page(pages, bytes))
+            .state;
         let mut pages = BTreeMap::new();
         let mut whole = self.replayed(None);
-        let whole = whole.checkpoint(&mut |bytes| write_page(&mut pages, bytes)).state;
-        assert!(ledger_of(&live) == ledger_of(&whole), "a replay of everything differs");
+        let whole = whole
+            .checkpoint(&mut |bytes| write_page(&mut pages, bytes))
+            .state;
+        assert!(
+            ledger_of(&live) == ledger_of(&whole),
+            "a replay of everything differs"
+        );
         if let Some((state, _)) = &self.checkpoint {
             let mut pages = self.pages.clone();
             let mut later = self.replayed(Some(state));
-            let later = later.checkpoint(&mut |bytes| write_page(&mut pages, bytes)).state;
-            assert!(ledger_of(&live) == ledger_of(&later), "a replay from a checkpoint differs");
+            let later = later
+                .checkpoint(&mut |bytes| write_page(&mut pages, bytes))
+                .state;
+            assert!(
+                ledger_of(&live) == ledger_of(&later),
+                "a replay from a checkpoint differs"
+            );
         }
     }
 
@@ -393,16 +455,21 @@ impl World {
     }
 
     pub fn message_name(&self, message: MessageRef) -> String {
-        let body = self.bodies.any(message).expect("what is handed out can be read");
+        let body = self
+            .bodies
+            .any(message)
+            .expect("what is handed out can be read");
         name_of(Record::decode(body).expect("written by us").native)
     }
 }
 
 /// A page lies where its contents say, so that equal ledgers have equal page numbers.
 fn write_page(pages: &mut BTreeMap<PageSlot, Vec<u8>>, bytes: Vec<u8>) -> PageSlot {
-    let sum = bytes.iter().fold(14_695_981_039_346_656_037u64, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(1_099_511_628_211)
-    });
+    let sum = bytes
+        .iter()
+        .fold(14_695_981_039_346_656_037u64, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(1_099_511_628_211)
+        });
     let slot = PageSlot(sum);
     pages.insert(slot, bytes);
     slot
@@ -425,7 +492,6 @@ fn name_of(native: &[u8]) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
     pub session: SessionId,
-    pub consumer: ConsumerId,
     pub queue: QueueId,
     pub position: Position,
 }

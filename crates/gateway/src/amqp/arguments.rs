@@ -32,7 +32,10 @@ enum Rule {
     Text,
     /// Text that makes sense beside a dead-letter address only.
     DeadLetterKey,
-    OneOf { texts: &'static [&'static str], detail: &'static str },
+    OneOf {
+        texts: &'static [&'static str],
+        detail: &'static str,
+    },
     /// RabbitMQ quotes the value in its answer.
     Mode,
     Version,
@@ -100,12 +103,18 @@ pub(super) fn queue_options(name: &str, table: TableRef<'_>) -> Result<QueueOpti
     let thing = fault::queue(name);
     check_queue_type(&thing, table)?;
     for (key, rule, fate) in CLASSIC {
-        let Some(value) = table.find(key) else { continue };
+        let Some(value) = table.find(key) else {
+            continue;
+        };
         check(*rule, key, value, &thing, table)?;
         match fate {
             Fate::Honoured | Fate::Idle => {}
             Fate::NotYet => {
-                return Err(Fault::invalid_argument(key, &thing, "\"not supported yet\""));
+                return Err(Fault::invalid_argument(
+                    key,
+                    &thing,
+                    "\"not supported yet\"",
+                ));
             }
         }
     }
@@ -114,7 +123,12 @@ pub(super) fn queue_options(name: &str, table: TableRef<'_>) -> Result<QueueOpti
             "invalid arg '{key}' for {thing} of queue type rabbit_classic_queue"
         )));
     }
-    let number = |key: &str| table.find(key).and_then(|value| value.as_int()).map(|n| n as u64);
+    let number = |key: &str| {
+        table
+            .find(key)
+            .and_then(|value| value.as_int())
+            .map(|n| n as u64)
+    };
     let text = |key: &str| -> Option<Arc<str>> {
         let octets = table.find(key)?.as_long_string()?;
         Some(String::from_utf8_lossy(octets).into())
@@ -139,9 +153,10 @@ fn check_queue_type(thing: &str, table: TableRef<'_>) -> Result<(), Fault> {
             "\"queue type '{}' is not supported yet\"",
             String::from_utf8_lossy(kind)
         )),
-        Some(ValueRef::LongString(kind)) => {
-            refuse(&format!("\"unsupported queue type '{}'\"", String::from_utf8_lossy(kind)))
-        }
+        Some(ValueRef::LongString(kind)) => refuse(&format!(
+            "\"unsupported queue type '{}'\"",
+            String::from_utf8_lossy(kind)
+        )),
         Some(other) => refuse(&format!("{{unacceptable_type,{}}}", other.type_name())),
     }
 }
@@ -173,7 +188,9 @@ fn check(
         }
         Rule::Text | Rule::DeadLetterKey | Rule::Any => None,
         Rule::OneOf { texts, detail } => match value {
-            ValueRef::LongString(text) if texts.iter().any(|known| known.as_bytes() == text) => None,
+            ValueRef::LongString(text) if texts.iter().any(|known| known.as_bytes() == text) => {
+                None
+            }
             ValueRef::LongString(_) => Some(detail.into()),
             other => Some(format!("{{unacceptable_type,{}}}", other.type_name())),
         },
@@ -192,7 +209,10 @@ fn check(
         },
         Rule::Bool => {
             let kind = value.type_name();
-            value.as_bool().is_none().then(|| format!("{{unacceptable_type,{kind}}}"))
+            value
+                .as_bool()
+                .is_none()
+                .then(|| format!("{{unacceptable_type,{kind}}}"))
         }
     };
     match detail {
@@ -226,14 +246,20 @@ pub(super) fn alternate(name: &str, table: TableRef<'_>) -> Result<Option<Arc<st
     match table.find(ALTERNATE) {
         None => Ok(None),
         Some(ValueRef::LongString(octets)) => Ok(Some(String::from_utf8_lossy(octets).into())),
-        Some(other) => Err(wrong_type(ALTERNATE, other.type_name(), &fault::exchange(name))),
+        Some(other) => Err(wrong_type(
+            ALTERNATE,
+            other.type_name(),
+            &fault::exchange(name),
+        )),
     }
 }
 
 /// The priority of a consumer; other arguments of consume are ignored.
 pub(super) fn consumer_priority(queue: &str, table: TableRef<'_>) -> Result<i32, Fault> {
     const KEY: &str = "x-priority";
-    let Some(value) = table.find(KEY) else { return Ok(0) };
+    let Some(value) = table.find(KEY) else {
+        return Ok(0);
+    };
     match value.as_int() {
         Some(number) => Ok(number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32),
         None => {
@@ -260,7 +286,9 @@ pub(super) fn compare_queue(
         let (received, current) = (quoted(&asked_type), quoted(&current_type));
         return Err(Fault::inequivalent(QUEUE_TYPE, &thing, &received, &current));
     }
-    CLASSIC.iter().try_for_each(|(key, ..)| compare_one(key, &thing, asked, current))
+    CLASSIC
+        .iter()
+        .try_for_each(|(key, ..)| compare_one(key, &thing, asked, current))
 }
 
 /// Compares one argument of two tables.
@@ -283,7 +311,11 @@ fn described(value: Option<ValueRef<'_>>) -> String {
     match value {
         None => "none".into(),
         Some(value) => {
-            format!("the value '{}' of type '{}'", erlang(value), value.type_name())
+            format!(
+                "the value '{}' of type '{}'",
+                erlang(value),
+                value.type_name()
+            )
         }
     }
 }
@@ -325,11 +357,18 @@ pub(super) fn erlang(value: ValueRef<'_>) -> String {
                 let (kind, key) = (value.type_name(), String::from_utf8_lossy(key).into_owned());
                 format!("{{<<\"{key}\">>,{kind},{}}}", erlang(value))
             };
-            format!("[{}]", table.entries().map(entry).collect::<Vec<_>>().join(","))
+            format!(
+                "[{}]",
+                table.entries().map(entry).collect::<Vec<_>>().join(",")
+            )
         }
         ValueRef::Array(array) => {
-            let entry = |value: ValueRef<'_>| format!("{{{},{}}}", value.type_name(), erlang(value));
-            format!("[{}]", array.values().map(entry).collect::<Vec<_>>().join(","))
+            let entry =
+                |value: ValueRef<'_>| format!("{{{},{}}}", value.type_name(), erlang(value));
+            format!(
+                "[{}]",
+                array.values().map(entry).collect::<Vec<_>>().join(",")
+            )
         }
         ValueRef::Void => "undefined".into(),
     }
@@ -371,7 +410,10 @@ mod tests {
         let found = options(&table).unwrap();
         assert_eq!((found.idle_ms, found.message_ttl_ms), (Some(1000), Some(0)));
         let dead_letter = found.dead_letter.unwrap();
-        assert_eq!((&*dead_letter.address, dead_letter.key.as_deref()), ("", Some("dead")));
+        assert_eq!(
+            (&*dead_letter.address, dead_letter.key.as_deref()),
+            ("", Some("dead"))
+        );
     }
 
     #[test]
@@ -379,20 +421,48 @@ mod tests {
         for (key, value, detail) in [
             ("x-expires", Value::I32(0), "{value_zero,0}"),
             ("x-expires", Value::I32(-1), "{value_negative,-1}"),
-            ("x-expires", Value::I64(1 << 40), "{value_too_large,1099511627776}"),
-            ("x-expires", "10".into(), "\"expected integer, got longstr\""),
+            (
+                "x-expires",
+                Value::I64(1 << 40),
+                "{value_too_large,1099511627776}",
+            ),
+            (
+                "x-expires",
+                "10".into(),
+                "\"expected integer, got longstr\"",
+            ),
             ("x-message-ttl", Value::I32(-1), "{value_negative,-1}"),
             ("x-max-length", Value::I32(-1), "{value_negative,-1}"),
             ("x-max-length", Value::I32(1), "\"not supported yet\""),
-            ("x-max-priority", Value::I32(256), "{max_value_exceeded,256}"),
+            (
+                "x-max-priority",
+                Value::I32(256),
+                "{max_value_exceeded,256}",
+            ),
             ("x-overflow", "spill".into(), "invalid_overflow"),
             ("x-overflow", Value::Bool(true), "{unacceptable_type,bool}"),
-            ("x-dead-letter-routing-key", "k".into(), "routing_key_but_no_dlx_defined"),
-            ("x-single-active-consumer", "true".into(), "{unacceptable_type,longstr}"),
+            (
+                "x-dead-letter-routing-key",
+                "k".into(),
+                "routing_key_but_no_dlx_defined",
+            ),
+            (
+                "x-single-active-consumer",
+                "true".into(),
+                "{unacceptable_type,longstr}",
+            ),
             ("x-queue-mode", "z".into(), "\"unsupported queue mode 'z'\""),
             ("x-queue-type", "z".into(), "\"unsupported queue type 'z'\""),
-            ("x-queue-type", "quorum".into(), "\"queue type 'quorum' is not supported yet\""),
-            ("x-queue-leader-locator", "z".into(), "invalid_queue_locator_arg"),
+            (
+                "x-queue-type",
+                "quorum".into(),
+                "\"queue type 'quorum' is not supported yet\"",
+            ),
+            (
+                "x-queue-leader-locator",
+                "z".into(),
+                "invalid_queue_locator_arg",
+            ),
         ] {
             let mut table = Table::new();
             table.push(amqp::ShortString::literal(key), value);
@@ -401,34 +471,49 @@ mod tests {
         }
         assert_eq!(
             options(&Table::new().with("x-max-age", "1D")),
-            Err("invalid arg 'x-max-age' for queue 'q' in vhost '/' of queue type \
+            Err(
+                "invalid arg 'x-max-age' for queue 'q' in vhost '/' of queue type \
                  rabbit_classic_queue"
-                .into())
+                    .into()
+            )
         );
         assert_eq!(
             options(&Table::new().with("x-dead-letter-exchange", 1)),
-            Err("invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q' in vhost \
+            Err(
+                "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q' in vhost \
                  '/'"
-                .into())
+                .into()
+            )
         );
     }
 
     #[test]
     fn arguments_are_compared_by_value() {
         let one = |key, value: Value| Table::new().with(key, value).to_bytes();
-        let (int, long) =
-            (one("x-message-ttl", Value::I32(1000)), one("x-message-ttl", Value::I64(1000)));
-        let (other, none) = (one("x-message-ttl", Value::I32(2000)), one("mine", Value::Void));
+        let (int, long) = (
+            one("x-message-ttl", Value::I32(1000)),
+            one("x-message-ttl", Value::I64(1000)),
+        );
+        let (other, none) = (
+            one("x-message-ttl", Value::I32(2000)),
+            one("mine", Value::Void),
+        );
         let classic = one("x-queue-type", "classic".into());
         let pre = "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received";
         for (asked, current, expected) in [
             (&int, &long, None),
             (&none, &classic, None),
-            (&other, &int, Some(format!("{pre} '2000' but current is '1000'"))),
+            (
+                &other,
+                &int,
+                Some(format!("{pre} '2000' but current is '1000'")),
+            ),
             (
                 &none,
                 &int,
-                Some(format!("{pre} none but current is the value '1000' of type 'signedint'")),
+                Some(format!(
+                    "{pre} none but current is the value '1000' of type 'signedint'"
+                )),
             ),
         ] {
             let parse = |bytes| TableRef::parse(bytes).unwrap();

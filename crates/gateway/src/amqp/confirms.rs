@@ -48,7 +48,9 @@ impl Confirms {
     }
 
     fn decide(&mut self, number: u64, decision: Promise) {
-        let promise = number.checked_sub(self.told + 1).and_then(|at| self.promises.get_mut(at as usize));
+        let promise = number
+            .checked_sub(self.told + 1)
+            .and_then(|at| self.promises.get_mut(at as usize));
         if let Some(promise @ Promise::Waits) = promise {
             *promise = decision;
             self.fresh.push(number);
@@ -135,9 +137,19 @@ mod tests {
         let mut words = Vec::new();
         while let Ok(Split::Whole { frame, consumed }) = Frame::split(rest, FrameMax::DEFAULT) {
             words.push(match Method::decode(frame.payload).unwrap() {
-                Method::BasicAck { delivery_tag, multiple: true } => format!("<={}", delivery_tag.0),
-                Method::BasicAck { delivery_tag, multiple: false } => format!("{}", delivery_tag.0),
-                Method::BasicNack { delivery_tag, multiple: false, .. } => {
+                Method::BasicAck {
+                    delivery_tag,
+                    multiple: true,
+                } => format!("<={}", delivery_tag.0),
+                Method::BasicAck {
+                    delivery_tag,
+                    multiple: false,
+                } => format!("{}", delivery_tag.0),
+                Method::BasicNack {
+                    delivery_tag,
+                    multiple: false,
+                    ..
+                } => {
                     format!("not {}", delivery_tag.0)
                 }
                 other => panic!("{other:?}"),
@@ -174,7 +186,10 @@ mod tests {
 
     #[test]
     fn low_bits_are_widened_beyond_their_wrap() {
-        let mut confirms = Confirms { told: (1 << 32) - 2, ..Confirms::default() };
+        let mut confirms = Confirms {
+            told: (1 << 32) - 2,
+            ..Confirms::default()
+        };
         let numbers = [confirms.promise(), confirms.promise(), confirms.promise()];
         assert_eq!(numbers.map(|number| confirms.widen(number as u32)), numbers);
     }

@@ -39,7 +39,11 @@ impl Conversation {
         turn: &mut Turn<'_, '_>,
     ) -> Result<(), Fault> {
         match *method {
-            Method::BasicQos { prefetch_size, prefetch_count, global } => {
+            Method::BasicQos {
+                prefetch_size,
+                prefetch_count,
+                global,
+            } => {
                 if prefetch_size != 0 {
                     let text = format!("prefetch_size!=0 ({prefetch_size})");
                     return Err(Fault::not_implemented(text));
@@ -63,16 +67,30 @@ impl Conversation {
                 arguments,
             } => {
                 let mode = if no_ack { Mode::Settled } else { Mode::Lease };
-                let asked = Subscription { queue, tag, mode, exclusive, nowait, arguments };
+                let asked = Subscription {
+                    queue,
+                    tag,
+                    mode,
+                    exclusive,
+                    nowait,
+                    arguments,
+                };
                 self.consume(at, &asked, turn)
             }
-            Method::BasicCancel { consumer_tag: tag, nowait } => {
+            Method::BasicCancel {
+                consumer_tag: tag,
+                nowait,
+            } => {
                 let Some(consumer) = self.channel_mut(at.channel)?.tags.get(tag).copied() else {
                     let answer = Method::BasicCancelOk { consumer_tag: tag };
                     self.send_unless(nowait, at.channel, &answer, turn);
                     return Ok(());
                 };
-                let what = What::Cancel { consumer, tag: tag.into(), nowait };
+                let what = What::Cancel {
+                    consumer,
+                    tag: tag.into(),
+                    nowait,
+                };
                 self.ask(at, what, turn, |token| Command::Detach { token, consumer });
                 Ok(())
             }
@@ -107,7 +125,9 @@ impl Conversation {
         turn: &mut Turn<'_, '_>,
     ) -> Result<(), Fault> {
         if asked.queue == DIRECT_REPLY_TO {
-            return Err(Fault::not_implemented("direct reply-to is not supported yet"));
+            return Err(Fault::not_implemented(
+                "direct reply-to is not supported yet",
+            ));
         }
         let consumers = self.consumers.len();
         let channel = self.channel_mut(at.channel)?;
@@ -139,7 +159,11 @@ impl Conversation {
         };
         let settling = match asked.mode {
             Mode::Settled | Mode::Browse => Settling::Automatic,
-            Mode::Lease => Settling::Manual { prefetch, unsettled: 0, regrant: 0 },
+            Mode::Lease => Settling::Manual {
+                prefetch,
+                unsettled: 0,
+                regrant: 0,
+            },
         };
         let credit = credit_of(settling, shared);
         let tag: Box<str> = match asked.tag {
@@ -147,12 +171,33 @@ impl Conversation {
             given => given.into(),
         };
         let consumer = turn.cx.new_consumer();
-        self.channel_mut(at.channel)?.tags.insert(tag.clone(), consumer);
-        let receiver = Consumer { channel: at.channel, tag, queue, settling };
+        self.channel_mut(at.channel)?
+            .tags
+            .insert(tag.clone(), consumer);
+        let receiver = Consumer {
+            channel: at.channel,
+            tag,
+            queue,
+            settling,
+        };
         self.consumers.insert(consumer, receiver);
-        let options = ConsumerOptions { mode: asked.mode, sharing, priority, filter: None, credit };
-        let what = What::Consume { consumer, nowait: asked.nowait };
-        self.ask(at, what, turn, |token| Command::Attach { token, consumer, queue, options });
+        let options = ConsumerOptions {
+            mode: asked.mode,
+            sharing,
+            priority,
+            filter: None,
+            credit,
+        };
+        let what = What::Consume {
+            consumer,
+            nowait: asked.nowait,
+        };
+        self.ask(at, what, turn, |token| Command::Attach {
+            token,
+            consumer,
+            queue,
+            options,
+        });
         Ok(())
     }
 
@@ -169,9 +214,13 @@ impl Conversation {
             self.forget_consumer(id);
             return Err(refusal.into());
         }
-        let Some(consumer) = self.consumers.get(&id) else { return Ok(()) };
+        let Some(consumer) = self.consumers.get(&id) else {
+            return Ok(());
+        };
         if !nowait {
-            let answer = Method::BasicConsumeOk { consumer_tag: &consumer.tag };
+            let answer = Method::BasicConsumeOk {
+                consumer_tag: &consumer.tag,
+            };
             let out = turn.cx.links.out(self.session);
             encode::method(out, amqp::ChannelNumber(channel), &answer);
             self.sent = true;
@@ -181,21 +230,32 @@ impl Conversation {
 
     /// A consumer is no more. What it holds stays on its channel.
     pub fn forget_consumer(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.remove(&id) else { return };
-        let Some(channel) = self.channels.get_mut(&consumer.channel) else { return };
+        let Some(consumer) = self.consumers.remove(&id) else {
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(&consumer.channel) else {
+            return;
+        };
         channel.tags.remove(&consumer.tag);
         if let Some(window) = &mut channel.window {
             window.forget(id);
+            self.has_collected = true;
+            self.windows.push(consumer.channel);
         }
     }
 
     /// The queue of a consumer is gone.
     pub fn cancelled(&mut self, id: ConsumerId, turn: &mut Turn<'_, '_>) {
-        let Some(consumer) = self.consumers.get(&id) else { return };
+        let Some(consumer) = self.consumers.get(&id) else {
+            return;
+        };
         let (number, tag) = (consumer.channel, consumer.tag.clone());
         self.forget_consumer(id);
         if self.capabilities.consumer_cancel_notify {
-            let notice = Method::BasicCancel { consumer_tag: &tag, nowait: true };
+            let notice = Method::BasicCancel {
+                consumer_tag: &tag,
+                nowait: true,
+            };
             self.send(number, &notice, turn);
         }
     }
@@ -221,11 +281,18 @@ impl Conversation {
             return Ok(());
         }
         let ids: Vec<_> = channel.tags.values().copied().collect();
-        let mut window = Window::new(limit);
+        let unsettled = channel.unsettled.delivered();
+        channel.window = (limit > 0).then(|| Window::new(limit, unsettled));
         for consumer in ids {
-            let Some(known) = self.consumers.get_mut(&consumer) else { continue };
-            let Settling::Manual { unsettled, regrant, .. } = &mut known.settling else { continue };
-            window.unsettled += *unsettled;
+            let Some(known) = self.consumers.get_mut(&consumer) else {
+                continue;
+            };
+            let Settling::Manual {
+                unsettled, regrant, ..
+            } = &mut known.settling
+            else {
+                continue;
+            };
             *regrant = 0;
             let (outstanding, settling) = (*unsettled, known.settling);
             let credit = match credit_of(settling, limit > 0) {
@@ -234,15 +301,20 @@ impl Conversation {
             };
             self.command(Command::Credit { consumer, credit }, turn);
         }
-        self.channel_mut(number)?.window = (limit > 0).then_some(window);
         Ok(())
     }
 
     /// A queue has something for a consumer without credit.
     pub fn ready(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get(&id) else { return };
+        let Some(consumer) = self.consumers.get(&id) else {
+            return;
+        };
         let number = consumer.channel;
-        if let Some(window) = self.channels.get_mut(&number).and_then(|c| c.window.as_mut()) {
+        if let Some(window) = self
+            .channels
+            .get_mut(&number)
+            .and_then(|c| c.window.as_mut())
+        {
             window.is_ready(id);
             self.windows.push(number);
             self.has_collected = true;
@@ -251,7 +323,11 @@ impl Conversation {
 
     /// Gets as many messages as the shared window has room for, in turn.
     pub fn fill_window(&mut self, number: u16, turn: &mut Turn<'_, '_>) {
-        let Some(window) = self.channels.get_mut(&number).and_then(|c| c.window.as_mut()) else {
+        let Some(window) = self
+            .channels
+            .get_mut(&number)
+            .and_then(|c| c.window.as_mut())
+        else {
             return;
         };
         let mut full = 0;
@@ -259,9 +335,16 @@ impl Conversation {
             && full < window.ready.len()
             && let Some(id) = window.ready.pop_front()
         {
-            let Some(consumer) = self.consumers.get_mut(&id) else { continue };
+            let Some(consumer) = self.consumers.get_mut(&id) else {
+                continue;
+            };
             window.ready.push_back(id);
-            let Settling::Manual { prefetch, unsettled, .. } = &mut consumer.settling else {
+            let Settling::Manual {
+                prefetch,
+                unsettled,
+                ..
+            } = &mut consumer.settling
+            else {
                 continue;
             };
             if *prefetch > 0 && *unsettled >= u32::from(*prefetch) {
@@ -270,30 +353,52 @@ impl Conversation {
             }
             // Counted as if it had come; taken back if there is nothing.
             *unsettled += 1;
-            window.under_way += 1;
+            window.asked(id);
             full = 0;
             let (token, queue) = (Ticket::window(id), consumer.queue);
-            let get = Command::Get { token, queue, holder: id, mode: Mode::Lease };
+            let get = Command::Get {
+                token,
+                queue,
+                holder: id,
+                mode: Mode::Lease,
+            };
             turn.cx.pass.push(self.session, get);
         }
     }
 
     /// A get for a shared window is answered; tells whether its message is wanted.
-    pub fn window_answered(&mut self, id: ConsumerId, found: bool, turn: &mut Turn<'_, '_>) -> bool {
-        let Some(consumer) = self.consumers.get_mut(&id) else { return false };
+    pub fn window_answered(
+        &mut self,
+        id: ConsumerId,
+        found: bool,
+        turn: &mut Turn<'_, '_>,
+    ) -> bool {
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return false;
+        };
         if let Settling::Manual { unsettled, .. } = &mut consumer.settling {
             // The delivery counts itself.
             *unsettled = unsettled.saturating_sub(1);
         }
         let number = consumer.channel;
-        let Some(window) = self.channels.get_mut(&number).and_then(|c| c.window.as_mut()) else {
+        let Some(window) = self
+            .channels
+            .get_mut(&number)
+            .and_then(|c| c.window.as_mut())
+        else {
             return true;
         };
-        window.under_way = window.under_way.saturating_sub(1);
+        window.answered(id);
         if !found {
-            window.forget(id);
+            window.is_dry(id);
             // Asks to be told when there is something again.
-            turn.cx.pass.push(self.session, Command::Fetch { consumer: id, count: 0 });
+            turn.cx.pass.push(
+                self.session,
+                Command::Fetch {
+                    consumer: id,
+                    count: 0,
+                },
+            );
         }
         self.windows.push(number);
         self.has_collected = true;
@@ -302,12 +407,14 @@ impl Conversation {
 
     /// The queue went while a get was under way.
     pub fn window_refused(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get(&id) else { return };
+        let Some(consumer) = self.consumers.get(&id) else {
+            return;
+        };
         if let Some(channel) = self.channels.get_mut(&consumer.channel)
             && let Some(window) = &mut channel.window
         {
-            window.under_way = window.under_way.saturating_sub(1);
-            window.forget(id);
+            window.answered(id);
+            window.is_dry(id);
         }
     }
 }
@@ -323,7 +430,12 @@ fn credit_of(settling: Settling, shared: bool) -> Credit {
 }
 
 fn is_single_active(turn: &Turn<'_, '_>, queue: broker::id::QueueId) -> bool {
-    let Some(queue) = turn.cx.topology.queue_by_id(queue) else { return false };
+    let Some(queue) = turn.cx.topology.queue_by_id(queue) else {
+        return false;
+    };
     let table = TableRef::parse(&queue.spec.arguments).unwrap_or_default();
-    table.find(arguments::SINGLE_ACTIVE).and_then(|value| value.as_bool()) == Some(true)
+    table
+        .find(arguments::SINGLE_ACTIVE)
+        .and_then(|value| value.as_bool())
+        == Some(true)
 }

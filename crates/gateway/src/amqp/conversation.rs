@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use amqp::tune::Tuning;
 use amqp::{ChannelNumber, Event, FrameMax, Machine, Method, encode};
-use broker::id::{ConsumerId, Millis, SessionId, Token};
+use broker::id::{ConsumerId, Millis, Position, QueueId, SessionId, Token};
 use broker::map::IdMap;
-use broker::pass::{Command, Credit, Outcome, Positions};
+use broker::pass::Command;
 use broker::topology::RouteCache;
 
-use super::channel::{Channel, Consumer, Settling};
+use super::channel::{Channel, Consumer};
 use super::fault::Fault;
 use super::settings::Settings;
 use super::waiting::{Waiting, What};
@@ -98,15 +98,19 @@ pub(super) struct Conversation {
     pub ended: bool,
     tokens: u64,
     lives: u16,
-    accepted: Vec<(broker::id::QueueId, Vec<broker::id::Position>)>,
-    regranted: Vec<ConsumerId>,
-    confirming: Vec<u16>,
+    pub(super) accepted: Vec<(QueueId, Vec<Position>)>,
+    pub(super) regranted: Vec<ConsumerId>,
+    pub(super) confirming: Vec<u16>,
     pub(super) windows: Vec<u16>,
 }
 
 impl Conversation {
     pub fn new(session: SessionId, peer: Peer, now: Millis, settings: &Settings) -> Conversation {
-        let tuning = Tuning { channel_max: 1, frame_max: FrameMax::BEFORE_TUNE, heartbeat_s: 0 };
+        let tuning = Tuning {
+            channel_max: 1,
+            frame_max: FrameMax::BEFORE_TUNE,
+            heartbeat_s: 0,
+        };
         Conversation {
             session,
             peer,
@@ -195,7 +199,10 @@ impl Conversation {
             }
             _ => {}
         }
-        let at = At { channel: number, ids: method.ids() };
+        let at = At {
+            channel: number,
+            ids: method.ids(),
+        };
         match method {
             Method::ChannelClose { .. } => self.leave_channel(at, turn),
             Method::ChannelFlow { active: true } => {
@@ -232,8 +239,12 @@ impl Conversation {
                 self.send_unless(*nowait, number, &Method::ConfirmSelectOk, turn);
                 Ok(())
             }
-            Method::TxSelect | Method::TxCommit | Method::TxRollback => {
-                Err(Fault::not_implemented("the tx class is not supported yet"))
+            Method::TxSelect if self.channel_mut(number)?.confirms.is_some() => {
+                Err(Fault::precondition("cannot switch from confirm to tx mode"))
+            }
+            Method::TxSelect => Err(Fault::not_implemented("tx.select is not supported yet")),
+            Method::TxCommit | Method::TxRollback => {
+                Err(Fault::precondition("channel is not transactional"))
             }
             Method::ConnectionStart { .. }
             | Method::ConnectionStartOk { .. }
@@ -273,9 +284,10 @@ impl Conversation {
             | Method::ConfirmSelectOk
             | Method::TxSelectOk
             | Method::TxCommitOk
-            | Method::TxRollbackOk => {
-                Err(Fault::new(amqp::ReplyCode::CommandInvalid, "unimplemented method"))
-            }
+            | Method::TxRollbackOk => Err(Fault::new(
+                amqp::ReplyCode::CommandInvalid,
+                "unimplemented method",
+            )),
         }
     }
 
@@ -290,7 +302,10 @@ impl Conversation {
             )));
         }
         self.lives = self.lives.wrapping_add(1) & LIFE_MAX;
-        let channel = Channel { life: self.lives, ..Channel::default() };
+        let channel = Channel {
+            life: self.lives,
+            ..Channel::default()
+        };
         self.channels.insert(number, channel);
         self.send(number, &Method::ChannelOpenOk, turn);
         Ok(())
@@ -305,7 +320,11 @@ impl Conversation {
 
     pub fn send(&mut self, channel: u16, method: &Method<'_>, turn: &mut Turn<'_, '_>) {
         self.sent = true;
-        encode::method(turn.cx.links.out(self.session), ChannelNumber(channel), method);
+        encode::method(
+            turn.cx.links.out(self.session),
+            ChannelNumber(channel),
+            method,
+        );
     }
 
     /// Sends the answer of a method whose sender wants one.
@@ -329,8 +348,10 @@ impl Conversation {
         resource: Resource<'_>,
         turn: &Turn<'_, '_>,
     ) -> Result<(), Fault> {
-        let allowed =
-            self.user.as_ref().is_some_and(|user| turn.cx.access.authorize(user, action, resource));
+        let allowed = self
+            .user
+            .as_ref()
+            .is_some_and(|user| turn.cx.access.authorize(user, action, resource));
         if allowed {
             return Ok(());
         }
@@ -346,7 +367,9 @@ impl Conversation {
             Resource::Group(name) => format!("group '{name}'"),
         };
         let user = self.user.as_ref().map_or("", |user| &user.name);
-        Err(Fault::refused(format!("{what} access to {thing} refused for user '{user}'")))
+        Err(Fault::refused(format!(
+            "{what} access to {thing} refused for user '{user}'"
+        )))
     }
 
     pub fn new_token(&mut self) -> Token {
@@ -369,7 +392,12 @@ impl Conversation {
         command: impl FnOnce(Token) -> Command,
     ) {
         let token = self.new_token();
-        self.waiting = Some(Waiting { first: token, left: 1, at, what });
+        self.waiting = Some(Waiting {
+            first: token,
+            left: 1,
+            at,
+            what,
+        });
         self.command(command(token), turn);
     }
 
@@ -386,77 +414,9 @@ impl Conversation {
             return self.ask(at, what, turn, command);
         }
         let (what, command) = (Box::new(what), Box::new(command));
-        self.ask(at, What::Behind { what, command }, turn, |token| Command::Barrier { token });
-    }
-
-    pub fn collect_accept(&mut self, queue: broker::id::QueueId, position: broker::id::Position) {
-        self.has_collected = true;
-        match self.accepted.iter_mut().find(|(known, _)| *known == queue) {
-            Some((_, positions)) => positions.push(position),
-            // One list per queue and pass: it becomes the command's own.
-            None => self.accepted.push((queue, vec![position])),
-        }
-    }
-
-    fn flush_accepted(&mut self, turn: &mut Turn<'_, '_>) {
-        for (queue, positions) in self.accepted.drain(..) {
-            let positions = Positions::Many(positions);
-            let outcome = Outcome::Accept;
-            turn.cx.pass.push(self.session, Command::Settle { queue, positions, outcome });
-        }
-    }
-
-    /// A delivery of this consumer was settled.
-    pub fn collect_credit(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get_mut(&id) else { return };
-        let Settling::Manual { unsettled, regrant, .. } = &mut consumer.settling else { return };
-        *unsettled = unsettled.saturating_sub(1);
-        if *regrant == 0 {
-            self.regranted.push(id);
-            self.has_collected = true;
-        }
-        *regrant += 1;
-        let number = consumer.channel;
-        if let Some(Channel { window: Some(window), .. }) = self.channels.get_mut(&number) {
-            window.unsettled = window.unsettled.saturating_sub(1);
-            self.windows.push(number);
-        }
-    }
-
-    /// A confirm of this channel can be written.
-    pub fn collect_confirm(&mut self, channel: u16) {
-        self.has_collected = true;
-        if self.confirming.last() != Some(&channel) && !self.confirming.contains(&channel) {
-            self.confirming.push(channel);
-        }
-    }
-
-    /// The pass ends: writes confirms, gives settlements and credit.
-    pub fn finish(&mut self, turn: &mut Turn<'_, '_>) {
-        self.has_collected = false;
-        self.flush_accepted(turn);
-        for id in std::mem::take(&mut self.regranted) {
-            let Some(consumer) = self.consumers.get_mut(&id) else { continue };
-            let Settling::Manual { regrant, .. } = &mut consumer.settling else { continue };
-            let settled = std::mem::take(regrant);
-            let shared =
-                self.channels.get(&consumer.channel).is_some_and(|channel| channel.window.is_some());
-            if settled > 0 && !shared {
-                let credit = Credit::Add(settled);
-                turn.cx.pass.push(self.session, Command::Credit { consumer: id, credit });
-            }
-        }
-        for number in std::mem::take(&mut self.windows) {
-            self.fill_window(number, turn);
-        }
-        for number in std::mem::take(&mut self.confirming) {
-            let channel = self.channels.get_mut(&number);
-            let confirms = channel.and_then(|channel| channel.confirms.as_mut());
-            if let Some(confirms) = confirms.filter(|confirms| confirms.has_fresh()) {
-                self.sent = true;
-                confirms.write(ChannelNumber(number), turn.cx.links.out(self.session));
-            }
-        }
+        self.ask(at, What::Behind { what, command }, turn, |token| {
+            Command::Barrier { token }
+        });
     }
 
     /// Tells the wire machine what it must know.

@@ -28,7 +28,11 @@ impl Conversation {
                 window.unsettled += 1;
             }
             let (queue, position) = (delivery.queue, delivery.position);
-            let held = Held { queue, position, consumer: Some(delivery.consumer) };
+            let held = Held {
+                queue,
+                position,
+                consumer: Some(delivery.consumer),
+            };
             channel.unsettled.push(tag, held);
         }
         self.sent = true;
@@ -61,8 +65,9 @@ impl Conversation {
         if let Ticket::Window(consumer) = Ticket::of(token) {
             return self.got_for_window(consumer, delivery, turn);
         }
-        let is_awaited =
-            |waiting: &mut Waiting| waiting.first == token && matches!(waiting.what, What::Get { .. });
+        let is_awaited = |waiting: &mut Waiting| {
+            waiting.first == token && matches!(waiting.what, What::Get { .. })
+        };
         let Some(waiting) = self.waiting.take_if(is_awaited) else {
             if let Some(delivery) = delivery {
                 self.release_unseen(&delivery, turn);
@@ -89,10 +94,19 @@ impl Conversation {
         };
         let tag = channel.next_tag();
         match waiting.what {
-            What::Get { mode: Mode::Settled | Mode::Browse } => {}
+            What::Get {
+                mode: Mode::Settled | Mode::Browse,
+            } => {}
             _ => {
                 let (queue, position) = (delivery.queue, delivery.position);
-                channel.unsettled.push(tag, Held { queue, position, consumer: None });
+                channel.unsettled.push(
+                    tag,
+                    Held {
+                        queue,
+                        position,
+                        consumer: None,
+                    },
+                );
             }
         }
         self.sent = true;
@@ -106,7 +120,14 @@ impl Conversation {
         };
         let (out, frame_max) = (turn.cx.links.out(self.session), self.tuning.frame_max);
         rendering::with_native(&record, |properties, body| {
-            encode::content(out, ChannelNumber(number), &get_ok, properties, body, frame_max);
+            encode::content(
+                out,
+                ChannelNumber(number),
+                &get_ok,
+                properties,
+                body,
+                frame_max,
+            );
         });
     }
 
@@ -131,7 +152,14 @@ impl Conversation {
         }
         let (queue, positions) = (delivery.queue, Positions::One(delivery.position));
         let outcome = Outcome::ReleaseUntouched;
-        self.command(Command::Settle { queue, positions, outcome }, turn);
+        self.command(
+            Command::Settle {
+                queue,
+                positions,
+                outcome,
+            },
+            turn,
+        );
     }
 }
 
@@ -140,6 +168,8 @@ impl Conversation {
 /// stored was checked on its way in.
 fn stored<'c>(delivery: &Delivery, turn: &Turn<'_, 'c>) -> Record<'c> {
     let records = turn.cx.records;
-    let bytes = records.record(delivery.message).expect("a delivered record can be read");
+    let bytes = records
+        .record(delivery.message)
+        .expect("a delivered record can be read");
     Record::decode(bytes).expect("a stored record can be decoded")
 }

@@ -33,7 +33,11 @@ pub(super) fn stripped(name: &str) -> String {
 /// An exchange that this door shows. System topics are none.
 pub(super) fn visible<'t>(topology: &'t Topology, name: &str) -> Option<&'t Address> {
     let address = topology.address(name)?;
-    let hidden = address.spec.partitions.as_ref().is_some_and(|partitions| partitions.system);
+    let hidden = address
+        .spec
+        .partitions
+        .as_ref()
+        .is_some_and(|partitions| partitions.system);
     (!hidden).then_some(address)
 }
 
@@ -44,7 +48,9 @@ fn kind_of(word: &str) -> Result<Router, Fault> {
         "topic" => Ok(Router::Pattern),
         "headers" => Ok(Router::Headers),
         PARTITIONED_TYPE => Ok(Router::Partitioned),
-        other => Err(Fault::precondition(format!("unknown exchange type '{other}'"))),
+        other => Err(Fault::precondition(format!(
+            "unknown exchange type '{other}'"
+        ))),
     }
 }
 
@@ -61,7 +67,9 @@ fn word_of(kind: Router) -> &'static str {
 impl ExchangeDeclaration {
     /// Compares with the exchange of that name; `None` if there is none.
     pub fn compare(&self, topology: &Topology) -> Option<Result<(), Fault>> {
-        topology.address(&self.name).map(|known| self.compare_with(known))
+        topology
+            .address(&self.name)
+            .map(|known| self.compare_with(known))
     }
 
     fn compare_with(&self, known: &Address) -> Result<(), Fault> {
@@ -76,7 +84,11 @@ impl ExchangeDeclaration {
             return Ok(());
         }
         for (field, received, current) in [
-            ("durable", self.durable, spec.durability == Durability::Durable),
+            (
+                "durable",
+                self.durable,
+                spec.durability == Durability::Durable,
+            ),
             ("auto_delete", self.auto_delete, spec.auto_delete),
             ("internal", self.internal, spec.internal),
         ] {
@@ -87,7 +99,12 @@ impl ExchangeDeclaration {
             }
         }
         let table = |bytes| TableRef::parse(bytes).unwrap_or_default();
-        arguments::compare_one(ALTERNATE, &thing, table(&self.arguments), table(&spec.arguments))
+        arguments::compare_one(
+            ALTERNATE,
+            &thing,
+            table(&self.arguments),
+            table(&spec.arguments),
+        )
     }
 }
 
@@ -99,7 +116,12 @@ impl Conversation {
         turn: &mut Turn<'_, '_>,
     ) -> Result<(), Fault> {
         match *method {
-            Method::ExchangeDeclare { exchange, passive: true, nowait, .. } => {
+            Method::ExchangeDeclare {
+                exchange,
+                passive: true,
+                nowait,
+                ..
+            } => {
                 let name = stripped(exchange);
                 if name.is_empty() {
                     return Err(Fault::default_exchange());
@@ -129,18 +151,46 @@ impl Conversation {
                 };
                 self.declare_exchange(at, declaration, nowait, turn)
             }
-            Method::ExchangeDelete { exchange, if_unused, nowait } => {
-                self.delete_exchange(at, stripped(exchange), if_unused, nowait, turn)
-            }
-            Method::ExchangeBind { destination, source, routing_key, nowait, arguments } => {
+            Method::ExchangeDelete {
+                exchange,
+                if_unused,
+                nowait,
+            } => self.delete_exchange(at, stripped(exchange), if_unused, nowait, turn),
+            Method::ExchangeBind {
+                destination,
+                source,
+                routing_key,
+                nowait,
+                arguments,
+            } => {
                 let edge = self.edge(destination, source, turn)?;
                 let answer = Method::ExchangeBindOk;
-                self.bind(at, edge, routing_key, arguments, What::Bind { answer, nowait }, turn)
+                self.bind(
+                    at,
+                    edge,
+                    routing_key,
+                    arguments,
+                    What::Bind { answer, nowait },
+                    turn,
+                )
             }
-            Method::ExchangeUnbind { destination, source, routing_key, nowait, arguments } => {
+            Method::ExchangeUnbind {
+                destination,
+                source,
+                routing_key,
+                nowait,
+                arguments,
+            } => {
                 let edge = self.edge(destination, source, turn)?;
                 let answer = Method::ExchangeUnbindOk;
-                self.unbind(at, edge, routing_key, arguments, What::Bind { answer, nowait }, turn)
+                self.unbind(
+                    at,
+                    edge,
+                    routing_key,
+                    arguments,
+                    What::Bind { answer, nowait },
+                    turn,
+                )
             }
             _ => unreachable!("the caller gives methods of this class only"),
         }
@@ -190,7 +240,10 @@ impl Conversation {
             owner: None,
             arguments: declaration.arguments.as_slice().into(),
         });
-        let what = What::DeclareExchange { declaration, nowait };
+        let what = What::DeclareExchange {
+            declaration,
+            nowait,
+        };
         self.ask(at, what, turn, |token| Command::Change { token, change });
         Ok(())
     }
@@ -208,7 +261,9 @@ impl Conversation {
         }
         if name.starts_with("amq.") {
             let thing = fault::exchange(&name);
-            return Err(Fault::refused(format!("deletion of system {thing} not allowed")));
+            return Err(Fault::refused(format!(
+                "deletion of system {thing} not allowed"
+            )));
         }
         self.authorize(Action::Configure, Resource::Address(&name), turn)?;
         match visible(turn.cx.topology, &name) {
@@ -224,27 +279,32 @@ impl Conversation {
             }
             Some(_) => {}
         }
-        let condition = if if_unused { Unused::Required } else { Unused::NotRequired };
-        let change = Change::DeleteAddress { name: name.into(), condition };
+        let condition = if if_unused {
+            Unused::Required
+        } else {
+            Unused::NotRequired
+        };
+        let change = Change::DeleteAddress {
+            name: name.into(),
+            condition,
+        };
         let what = What::DeleteExchange { nowait };
         self.ask(at, what, turn, |token| Command::Change { token, change });
         Ok(())
     }
 
     /// Checks both ends of a binding between exchanges.
-    fn edge(
-        &self,
-        destination: &str,
-        source: &str,
-        turn: &Turn<'_, '_>,
-    ) -> Result<Edge, Fault> {
+    fn edge(&self, destination: &str, source: &str, turn: &Turn<'_, '_>) -> Result<Edge, Fault> {
         let (destination, source) = (stripped(destination), stripped(source));
         self.authorize(Action::Write, Resource::Address(&destination), turn)?;
         if destination.is_empty() || source.is_empty() {
             return Err(Fault::default_exchange());
         }
         self.authorize(Action::Read, Resource::Address(&source), turn)?;
-        Ok(Edge { source, target: TargetName::Address(destination.into()) })
+        Ok(Edge {
+            source,
+            target: TargetName::Address(destination.into()),
+        })
     }
 
     /// Makes a binding whose ends have been checked for permission.
@@ -305,13 +365,12 @@ impl Conversation {
     }
 
     /// A passive declaration needs any of the three rights.
-    pub fn authorize_any(
-        &self,
-        resource: Resource<'_>,
-        turn: &Turn<'_, '_>,
-    ) -> Result<(), Fault> {
+    pub fn authorize_any(&self, resource: Resource<'_>, turn: &Turn<'_, '_>) -> Result<(), Fault> {
         let rights = [Action::Write, Action::Read];
-        if rights.into_iter().any(|action| self.authorize(action, resource, turn).is_ok()) {
+        if rights
+            .into_iter()
+            .any(|action| self.authorize(action, resource, turn).is_ok())
+        {
             return Ok(());
         }
         self.authorize(Action::Configure, resource, turn)

@@ -29,7 +29,10 @@ pub(super) fn exchange(name: &str) -> String {
 
 impl Fault {
     pub fn new(code: ReplyCode, text: impl Into<Cow<'static, str>>) -> Fault {
-        Fault { code, text: text.into() }
+        Fault {
+            code,
+            text: text.into(),
+        }
     }
 
     pub fn precondition(text: impl Into<Cow<'static, str>>) -> Fault {
@@ -84,7 +87,9 @@ impl Fault {
 
     /// `what` is `queue` or `exchange`.
     pub fn reserved_prefix(what: &str, name: &str) -> Fault {
-        Fault::refused(format!("{what} name '{name}' contains reserved prefix 'amq.*'"))
+        Fault::refused(format!(
+            "{what} name '{name}' contains reserved prefix 'amq.*'"
+        ))
     }
 
     /// `thing` is [`queue`] or [`exchange`].
@@ -104,12 +109,25 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Fault {
         let in_words = refusal.to_string();
         match refusal {
-            Refusal::NotFound { kind: Kind::Queue, name } => Fault::no_queue(&name),
-            Refusal::NotFound { kind: Kind::Address, name } => Fault::no_exchange(&name),
-            Refusal::NotFound { kind: Kind::Group, name: _ } => {
-                Fault::new(ReplyCode::NotFound, in_words)
-            }
-            Refusal::Inequivalent { kind, name, field, received, current } => {
+            Refusal::NotFound {
+                kind: Kind::Queue,
+                name,
+            } => Fault::no_queue(&name),
+            Refusal::NotFound {
+                kind: Kind::Address,
+                name,
+            } => Fault::no_exchange(&name),
+            Refusal::NotFound {
+                kind: Kind::Group,
+                name: _,
+            } => Fault::new(ReplyCode::NotFound, in_words),
+            Refusal::Inequivalent {
+                kind,
+                name,
+                field,
+                received,
+                current,
+            } => {
                 let thing = thing(kind, &name);
                 let quoted = |value: &str| format!("'{value}'");
                 Fault::inequivalent(
@@ -124,7 +142,9 @@ impl From<Refusal> for Fault {
             Refusal::InUse { kind, name } => {
                 Fault::precondition(format!("{} in use", thing(kind, &name)))
             }
-            Refusal::NotEmpty { name } => Fault::precondition(format!("{} not empty", queue(&name))),
+            Refusal::NotEmpty { name } => {
+                Fault::precondition(format!("{} not empty", queue(&name)))
+            }
             Refusal::Reserved { kind: _, name } if name.is_empty() => Fault::default_exchange(),
             Refusal::Reserved { kind, name } => Fault::refused(format!(
                 "deletion of system {} not allowed",

@@ -40,14 +40,29 @@ impl Conversation {
         match (self.stage, method) {
             (
                 Stage::Starting,
-                Method::ConnectionStartOk { client_properties, mechanism, response, locale: _ },
+                Method::ConnectionStartOk {
+                    client_properties,
+                    mechanism,
+                    response,
+                    locale: _,
+                },
             ) => {
                 self.capabilities = capabilities(*client_properties);
                 self.authenticate(mechanism, response, turn);
                 Ok(())
             }
-            (Stage::Tuning, Method::ConnectionTuneOk { channel_max, frame_max, heartbeat }) => {
-                let settled = turn.settings.offer().settle(*channel_max, *frame_max, *heartbeat);
+            (
+                Stage::Tuning,
+                Method::ConnectionTuneOk {
+                    channel_max,
+                    frame_max,
+                    heartbeat,
+                },
+            ) => {
+                let settled = turn
+                    .settings
+                    .offer()
+                    .settle(*channel_max, *frame_max, *heartbeat);
                 let tuning = settled.map_err(|refusal| Fault::not_allowed(refusal.to_string()))?;
                 self.tuning = tuning;
                 self.notices.push(Notice::Tuned(tuning));
@@ -101,7 +116,10 @@ impl Conversation {
             None
         } else {
             let (name, password) = (credentials.name, credentials.password);
-            turn.cx.access.authenticate(name, password, from_loopback).ok()
+            turn.cx
+                .access
+                .authenticate(name, password, from_loopback)
+                .ok()
         };
         match known {
             Some(user) => {
@@ -124,7 +142,12 @@ impl Conversation {
     fn drop_silently(&mut self, turn: &mut Turn<'_, '_>) {
         self.stage = Stage::Over;
         self.timer = None;
-        turn.cx.links.close(self.session, Closing::Grace { limit_ms: SILENT_GRACE_MS });
+        turn.cx.links.close(
+            self.session,
+            Closing::Grace {
+                limit_ms: SILENT_GRACE_MS,
+            },
+        );
     }
 
     /// The wire is broken.
@@ -164,7 +187,12 @@ impl Conversation {
     ) {
         let text = fault.code.text(&fault.text);
         let (reply_code, reply_text) = (fault.code.code(), text.as_str());
-        let close = Method::ConnectionClose { reply_code, reply_text, class_id, method_id };
+        let close = Method::ConnectionClose {
+            reply_code,
+            reply_text,
+            class_id,
+            method_id,
+        };
         self.send(0, &close, turn);
         self.close_sent(turn);
     }
@@ -181,7 +209,9 @@ impl Conversation {
             some => some.min(CLOSE_GRACE_MS),
         };
         self.timer = None;
-        turn.cx.links.close(self.session, Closing::Grace { limit_ms });
+        turn.cx
+            .links
+            .close(self.session, Closing::Grace { limit_ms });
     }
 
     /// The session is over for the broker: what it holds is released, what it owns goes.
@@ -205,7 +235,12 @@ impl Conversation {
         }
         self.command(Command::Barrier { token: first }, turn);
         let (at, what) = (At { channel: 0, ids }, super::waiting::What::Farewell);
-        self.waiting = Some(super::waiting::Waiting { first, left, at, what });
+        self.waiting = Some(super::waiting::Waiting {
+            first,
+            left,
+            at,
+            what,
+        });
     }
 
     /// Answers connection.close.
@@ -232,7 +267,9 @@ impl Conversation {
                 turn.cx.links.close(self.session, Closing::Now);
             }
             Stage::Running => {
-                let Some(half) = self.half_interval_ms() else { return };
+                let Some(half) = self.half_interval_ms() else {
+                    return;
+                };
                 // While we do not read, silence is not the peer's.
                 let is_silent = turn.cx.now.since(self.heard) > 4 * half;
                 if is_silent && !self.blocked && self.waiting.is_none() {
@@ -299,9 +336,14 @@ fn name_of(stage: Stage) -> &'static str {
 }
 
 fn capabilities(client_properties: TableRef<'_>) -> Capabilities {
-    let table = client_properties.find("capabilities").and_then(|value| value.as_table());
+    let table = client_properties
+        .find("capabilities")
+        .and_then(|value| value.as_table());
     let has = |name: &str| {
-        table.and_then(|table| table.find(name)).and_then(|value| value.as_bool()) == Some(true)
+        table
+            .and_then(|table| table.find(name))
+            .and_then(|value| value.as_bool())
+            == Some(true)
     };
     Capabilities {
         consumer_cancel_notify: has("consumer_cancel_notify"),

@@ -43,7 +43,10 @@ pub(super) fn predicate(table: TableRef<'_>) -> Result<Arc<Predicate>, Fault> {
         let name = String::from_utf8_lossy(name).into();
         match wanted(value) {
             Wanted::Present => criteria.push(Criterion { name, value: None }),
-            Wanted::Equal(literal) => criteria.push(Criterion { name, value: Some(literal) }),
+            Wanted::Equal(literal) => criteria.push(Criterion {
+                name,
+                value: Some(literal),
+            }),
             Wanted::Nothing => unmeetable = true,
         }
     }

@@ -22,6 +22,7 @@
 
 mod arguments;
 mod channel;
+mod collecting;
 mod confirms;
 mod consuming;
 mod conversation;
@@ -97,7 +98,9 @@ impl AmqpDoor {
     pub fn unblocked(&mut self, cx: &mut Context<'_>) {
         self.alarm = None;
         for session in self.sessions() {
-            self.with(session, cx, |connection, turn| connection.talk.unblock(turn));
+            self.with(session, cx, |connection, turn| {
+                connection.talk.unblock(turn)
+            });
         }
     }
 
@@ -148,10 +151,17 @@ impl AmqpDoor {
 impl Door for AmqpDoor {
     fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>) {
         let message_size_max = self.settings.message_size_max;
-        let limits = Limits { message_size_max, ..Limits::default() };
+        let limits = Limits {
+            message_size_max,
+            ..Limits::default()
+        };
         let talk = Conversation::new(session, peer, cx.now, &self.settings);
-        let connection =
-            Connection { machine: Machine::server(limits), talk, timer: None, is_collected: false };
+        let connection = Connection {
+            machine: Machine::server(limits),
+            talk,
+            timer: None,
+            is_collected: false,
+        };
         self.connections.insert(session, connection);
         self.with(session, cx, |_, _| ());
     }
@@ -171,12 +181,21 @@ impl Door for AmqpDoor {
             Event::Stored { session, token, .. } => {
                 self.with(session, cx, |connection, _| connection.talk.stored(token));
             }
-            Event::Done { session, token, result } => {
+            Event::Done {
+                session,
+                token,
+                result,
+            } => {
                 self.with(session, cx, |connection, turn| {
                     connection.talk.answered(token, result, turn);
                 });
             }
-            Event::Got { session, token, delivery, ready } => {
+            Event::Got {
+                session,
+                token,
+                delivery,
+                ready,
+            } => {
                 self.with(session, cx, |connection, turn| {
                     connection.talk.got(token, delivery, ready, turn);
                 });
@@ -242,17 +261,26 @@ impl Connection {
         let mut consumed = 0;
         while !talk.is_paused() {
             match machine.step(bytes.get(consumed..).unwrap_or_default()) {
-                Step::Event { consumed: taken, event } => {
+                Step::Event {
+                    consumed: taken,
+                    event,
+                } => {
                     consumed += taken;
                     talk.hear(event, turn);
                 }
-                Step::NeedMore { consumed: taken, .. } => {
+                Step::NeedMore {
+                    consumed: taken, ..
+                } => {
                     consumed += taken;
                     break;
                 }
             }
             talk.tend(machine);
         }
-        if talk.stage == conversation::Stage::Over { bytes.len() } else { consumed }
+        if talk.stage == conversation::Stage::Over {
+            bytes.len()
+        } else {
+            consumed
+        }
     }
 }

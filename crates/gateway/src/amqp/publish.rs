@@ -27,15 +27,18 @@ const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 const EXTRA_KEYS_MAX: usize = 1024;
 
 impl Conversation {
-    pub fn publish(
-        &mut self,
-        content: &Content<'_>,
-        turn: &mut Turn<'_, '_>,
-    ) -> Result<(), Fault> {
-        let Method::BasicPublish { exchange, routing_key: key, mandatory, immediate } =
-            content.method
+    pub fn publish(&mut self, content: &Content<'_>, turn: &mut Turn<'_, '_>) -> Result<(), Fault> {
+        let Method::BasicPublish {
+            exchange,
+            routing_key: key,
+            mandatory,
+            immediate,
+        } = content.method
         else {
-            return Err(Fault::new(ReplyCode::CommandInvalid, "unimplemented method"));
+            return Err(Fault::new(
+                ReplyCode::CommandInvalid,
+                "unimplemented method",
+            ));
         };
         let number = content.channel.0;
         self.channel_mut(number)?;
@@ -45,8 +48,15 @@ impl Conversation {
         let address = self.target(number, exchange, turn)?;
         let properties = content.properties.to_properties();
         self.check_properties(&properties)?;
-        let expires = properties.expiration.map(|text| expiry(text, turn.cx.now)).transpose()?;
-        let copies = properties.headers.map(Copies::of).transpose()?.unwrap_or_default();
+        let expires = properties
+            .expiration
+            .map(|text| expiry(text, turn.cx.now))
+            .transpose()?;
+        let copies = properties
+            .headers
+            .map(Copies::of)
+            .transpose()?
+            .unwrap_or_default();
         let raw = match copies.without_hidden(&properties) {
             None => Cow::Borrowed(content.properties.as_bytes()),
             Some(stripped) => Cow::Owned(stripped),
@@ -64,7 +74,9 @@ impl Conversation {
         let route = if copies.keys.is_empty() {
             routing.cache.route(topology, &address, key, &view)
         } else {
-            let keys: Vec<_> = std::iter::once(key).chain(copies.keys.iter().copied()).collect();
+            let keys: Vec<_> = std::iter::once(key)
+                .chain(copies.keys.iter().copied())
+                .collect();
             routing.cache.route_keys(topology, &address, &keys, &view)
         };
         routing.destinations.clear();
@@ -76,7 +88,9 @@ impl Conversation {
             [] => Order::Free,
             _ => ordering_key(properties.headers).map_or(Order::Free, Order::Key),
         };
-        routing.chooser.place(&route, topology, None, order, &mut routing.destinations);
+        routing
+            .chooser
+            .place(&route, topology, None, order, &mut routing.destinations);
         if routing.destinations.is_empty() {
             self.unroutable(content, mandatory, turn);
             return Ok(());
@@ -90,7 +104,9 @@ impl Conversation {
             tag_hash: hash,
             producer: None,
         };
-        turn.cx.pass.publish(self.session, publish, &[&raw, content.body]);
+        turn.cx
+            .pass
+            .publish(self.session, publish, &[&raw, content.body]);
         Ok(())
     }
 
@@ -113,14 +129,26 @@ impl Conversation {
         self.authorize(Action::Write, Resource::Address(exchange), turn)?;
         let missing = || Fault::no_exchange(exchange);
         visible(turn.cx.topology, exchange).ok_or_else(missing)?;
-        let address = turn.cx.topology.address(exchange).cloned().ok_or_else(missing)?;
+        let address = turn
+            .cx
+            .topology
+            .address(exchange)
+            .cloned()
+            .ok_or_else(missing)?;
         if address.spec.internal {
             let thing = fault::exchange(exchange);
-            return Err(Fault::refused(format!("cannot publish to internal {thing}")));
+            return Err(Fault::refused(format!(
+                "cannot publish to internal {thing}"
+            )));
         }
         let until = now.plus(PERMISSION_KEPT_MS);
         let (exchange, found) = (exchange.into(), Arc::clone(&address));
-        let target = Target { exchange, address: found, version, until };
+        let target = Target {
+            exchange,
+            address: found,
+            version,
+            until,
+        };
         self.channel_mut(number)?.target = Some(target);
         Ok(address)
     }
@@ -129,7 +157,9 @@ impl Conversation {
         if properties.reply_to == Some(DIRECT_REPLY_TO.as_bytes()) {
             return Err(Fault::precondition("fast reply consumer does not exist"));
         }
-        let (Some(claimed), Some(user)) = (properties.user_id, &self.user) else { return Ok(()) };
+        let (Some(claimed), Some(user)) = (properties.user_id, &self.user) else {
+            return Ok(());
+        };
         let may_impersonate = || user.tags.iter().any(|tag| &**tag == "impersonator");
         if claimed == user.name.as_bytes() || may_impersonate() {
             return Ok(());
@@ -142,7 +172,11 @@ impl Conversation {
     }
 
     fn unroutable(&mut self, content: &Content<'_>, mandatory: bool, turn: &mut Turn<'_, '_>) {
-        if let Method::BasicPublish { exchange, routing_key, .. } = content.method
+        if let Method::BasicPublish {
+            exchange,
+            routing_key,
+            ..
+        } = content.method
             && mandatory
         {
             let code = ReplyCode::NoRoute;
@@ -163,7 +197,11 @@ impl Conversation {
             self.sent = true;
         }
         let number = content.channel.0;
-        if let Some(confirms) = self.channels.get_mut(&number).and_then(|c| c.confirms.as_mut()) {
+        if let Some(confirms) = self
+            .channels
+            .get_mut(&number)
+            .and_then(|c| c.confirms.as_mut())
+        {
             let promised = confirms.promise();
             confirms.keep(promised);
             self.collect_confirm(number);
@@ -179,11 +217,15 @@ impl Conversation {
 
     /// A publish was answered.
     pub fn confirm(&mut self, number: u16, life: u16, low: u32, stored: bool) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return;
+        };
         if channel.life != life {
             return;
         }
-        let Some(confirms) = channel.confirms.as_mut() else { return };
+        let Some(confirms) = channel.confirms.as_mut() else {
+            return;
+        };
         let promised = confirms.widen(low);
         if stored {
             confirms.keep(promised);
@@ -201,20 +243,30 @@ const PRIORITY_DEFAULT: u8 = 4;
 fn expiry(text: &[u8], now: Millis) -> Result<Millis, Fault> {
     let refuse = |detail: &str| {
         let text = String::from_utf8_lossy(text);
-        Err(Fault::precondition(format!("invalid expiration '{text}': {detail}")))
+        Err(Fault::precondition(format!(
+            "invalid expiration '{text}': {detail}"
+        )))
     };
     let (sign, digits) = match text {
         [b'-', digits @ ..] => ("-", digits),
         [b'+', digits @ ..] | digits => ("", digits),
     };
-    let length = digits.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    let length = digits
+        .iter()
+        .take_while(|octet| octet.is_ascii_digit())
+        .count();
     let (number, left) = digits.split_at(length);
-    let number = str::from_utf8(number).unwrap_or_default().trim_start_matches('0');
+    let number = str::from_utf8(number)
+        .unwrap_or_default()
+        .trim_start_matches('0');
     if length == 0 {
         return refuse("no_integer");
     }
     if !left.is_empty() {
-        return refuse(&format!("{{leftover_string,\"{}\"}}", String::from_utf8_lossy(left)));
+        return refuse(&format!(
+            "{{leftover_string,\"{}\"}}",
+            String::from_utf8_lossy(left)
+        ));
     }
     if sign == "-" && !number.is_empty() {
         return refuse(&format!("{{value_negative,-{number}}}"));
@@ -253,7 +305,9 @@ impl<'a> Copies<'a> {
                 )));
             };
             let texts = array.values().filter_map(|value| value.as_long_string());
-            copies.keys.extend(texts.filter_map(|text| str::from_utf8(text).ok()));
+            copies
+                .keys
+                .extend(texts.filter_map(|text| str::from_utf8(text).ok()));
             if copies.keys.len() > EXTRA_KEYS_MAX {
                 let text = format!("a message has more than {EXTRA_KEYS_MAX} extra routing keys");
                 return Err(Fault::precondition(text));
@@ -271,17 +325,23 @@ impl<'a> Copies<'a> {
         table.remove("BCC");
         let bytes = table.to_bytes();
         let headers = TableRef::parse(&bytes).ok();
-        BasicProperties { headers, ..*properties }.to_bytes().ok()
+        BasicProperties {
+            headers,
+            ..*properties
+        }
+        .to_bytes()
+        .ok()
     }
 }
 
 /// What a foreign sender's message is ordered by in a partition.
 fn ordering_key(headers: Option<TableRef<'_>>) -> Option<&str> {
     let headers = headers?;
-    let text = headers.find("__SHARDINGKEY").or_else(|| headers.find("JMSXGroupID"))?;
+    let text = headers
+        .find("__SHARDINGKEY")
+        .or_else(|| headers.find("JMSXGroupID"))?;
     str::from_utf8(text.as_long_string()?).ok()
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -300,9 +360,14 @@ mod tests {
             ("1.5", Err("{leftover_string,\".5\"}")),
             ("-1", Err("{value_negative,-1}")),
             ("315360000001", Err("{value_too_large,315360000001}")),
-            ("99999999999999999999", Err("{value_too_large,99999999999999999999}")),
+            (
+                "99999999999999999999",
+                Err("{value_too_large,99999999999999999999}"),
+            ),
         ] {
-            let found = expiry(text.as_bytes(), now).map(|at| at.0).map_err(|fault| fault.text);
+            let found = expiry(text.as_bytes(), now)
+                .map(|at| at.0)
+                .map_err(|fault| fault.text);
             let expected =
                 expected.map_err(|detail| format!("invalid expiration '{text}': {detail}").into());
             assert_eq!(found, expected);

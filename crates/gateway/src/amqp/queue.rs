@@ -40,7 +40,12 @@ impl Conversation {
         turn: &mut Turn<'_, '_>,
     ) -> Result<(), Fault> {
         match *method {
-            Method::QueueDeclare { queue, passive: true, nowait, .. } => {
+            Method::QueueDeclare {
+                queue,
+                passive: true,
+                nowait,
+                ..
+            } => {
                 let name = stripped(queue);
                 self.authorize_any(Resource::Queue(&name), turn)?;
                 let queue = self.usable(&name, turn)?;
@@ -63,18 +68,44 @@ impl Conversation {
                 }
                 let arguments = arguments.as_bytes().into();
                 let name = name.into();
-                let declaration =
-                    QueueDeclaration { name, durable, exclusive, auto_delete, arguments };
+                let declaration = QueueDeclaration {
+                    name,
+                    durable,
+                    exclusive,
+                    auto_delete,
+                    arguments,
+                };
                 self.declare_queue(at, declaration, is_ours, nowait, turn)
             }
-            Method::QueueBind { queue, exchange, routing_key, nowait, arguments } => {
+            Method::QueueBind {
+                queue,
+                exchange,
+                routing_key,
+                nowait,
+                arguments,
+            } => {
                 let (edge, key) = self.queue_edge(at, queue, exchange, routing_key, turn)?;
                 let answer = Method::QueueBindOk;
-                self.bind(at, edge, &key, arguments, What::Bind { answer, nowait }, turn)
+                self.bind(
+                    at,
+                    edge,
+                    &key,
+                    arguments,
+                    What::Bind { answer, nowait },
+                    turn,
+                )
             }
-            Method::QueueUnbind { queue, exchange, routing_key, arguments } => {
+            Method::QueueUnbind {
+                queue,
+                exchange,
+                routing_key,
+                arguments,
+            } => {
                 let (edge, key) = self.queue_edge(at, queue, exchange, routing_key, turn)?;
-                let what = What::Bind { answer: Method::QueueUnbindOk, nowait: false };
+                let what = What::Bind {
+                    answer: Method::QueueUnbindOk,
+                    nowait: false,
+                };
                 self.unbind(at, edge, &key, arguments, what, turn)
             }
             Method::QueuePurge { queue, nowait } => {
@@ -85,7 +116,12 @@ impl Conversation {
                 self.ask_behind(at, what, turn, move |token| Command::Purge { token, queue });
                 Ok(())
             }
-            Method::QueueDelete { queue, if_unused, if_empty, nowait } => {
+            Method::QueueDelete {
+                queue,
+                if_unused,
+                if_empty,
+                nowait,
+            } => {
                 let name = self.expanded(at.channel, &stripped(queue))?;
                 self.authorize(Action::Configure, Resource::Queue(&name), turn)?;
                 if turn.cx.topology.queue(&name).is_none() {
@@ -94,9 +130,16 @@ impl Conversation {
                     return Ok(());
                 }
                 let name = self.usable(&name, turn)?.name;
-                let condition = DeleteCondition { if_unused, if_empty };
+                let condition = DeleteCondition {
+                    if_unused,
+                    if_empty,
+                };
                 let what = What::DeleteQueue { nowait };
-                self.ask_behind(at, what, turn, move |token| Command::DeleteQueue { token, name, condition });
+                self.ask_behind(at, what, turn, move |token| Command::DeleteQueue {
+                    token,
+                    name,
+                    condition,
+                });
                 Ok(())
             }
             _ => unreachable!("the caller gives methods of this class only"),
@@ -114,11 +157,18 @@ impl Conversation {
 
     /// A queue that exists and is not exclusive to somebody else.
     pub fn usable(&self, name: &str, turn: &Turn<'_, '_>) -> Result<Usable, Fault> {
-        let queue = turn.cx.topology.queue(name).ok_or_else(|| Fault::no_queue(name))?;
+        let queue = turn
+            .cx
+            .topology
+            .queue(name)
+            .ok_or_else(|| Fault::no_queue(name))?;
         if queue.spec.owner.is_some_and(|owner| owner != self.session) {
             return Err(Fault::locked(name));
         }
-        Ok(Usable { id: queue.id, name: queue.spec.name.clone() })
+        Ok(Usable {
+            id: queue.id,
+            name: queue.spec.name.clone(),
+        })
     }
 
     fn queue_edge(
@@ -145,7 +195,13 @@ impl Conversation {
         {
             return Err(Fault::locked(&name));
         }
-        Ok((Edge { source, target: TargetName::Queue(name) }, key))
+        Ok((
+            Edge {
+                source,
+                target: TargetName::Queue(name),
+            },
+            key,
+        ))
     }
 
     fn declare_queue(
@@ -185,7 +241,10 @@ impl Conversation {
             options,
             arguments: declaration.arguments.clone(),
         });
-        let what = What::DeclareQueue { declaration: Box::new(declaration), nowait };
+        let what = What::DeclareQueue {
+            declaration: Box::new(declaration),
+            nowait,
+        };
         self.ask(at, what, turn, |token| Command::Change { token, change });
         Ok(())
     }
@@ -226,7 +285,9 @@ impl Conversation {
             Ok(_) => false,
             Err(refusal) => {
                 // Somebody was faster: compare with what is there now.
-                let Some(known) = turn.cx.topology.queue(&name) else { return Err(refusal.into()) };
+                let Some(known) = turn.cx.topology.queue(&name) else {
+                    return Err(refusal.into());
+                };
                 self.compare(&declaration, known)?;
                 false
             }
@@ -244,7 +305,10 @@ impl Conversation {
     fn count_queue(&mut self, at: At, queue: Usable, nowait: bool, turn: &mut Turn<'_, '_>) {
         let Usable { id: queue, name } = queue;
         let what = What::CountQueue { name, nowait };
-        self.ask_behind(at, what, turn, move |token| Command::Status { token, queue });
+        self.ask_behind(at, what, turn, move |token| Command::Status {
+            token,
+            queue,
+        });
     }
 
     pub fn declare_ok(

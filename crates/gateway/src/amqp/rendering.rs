@@ -17,7 +17,10 @@ pub(super) fn with_native(record: &Record<'_>, look: impl FnOnce(&[u8], &[u8])) 
         let portable = convert::portable(record);
         let written = convert::to_amqp::write(&portable, envelope);
         let properties = with_deaths(&written.properties, &envelope.deaths);
-        return look(properties.as_deref().unwrap_or(&written.properties), &written.body);
+        return look(
+            properties.as_deref().unwrap_or(&written.properties),
+            &written.body,
+        );
     }
     let start = envelope.body.start as usize;
     let raw = record.native.get(..start).unwrap_or_default();
@@ -34,7 +37,10 @@ fn with_deaths(raw: &[u8], deaths: &[Death]) -> Option<Vec<u8>> {
     // The first death is the one that happened first; of equal times the one further back.
     let first = deaths.iter().rev().min_by_key(|death| death.time)?;
     let properties = PropertiesRef::trusted(raw).to_properties();
-    let mut headers = properties.headers.map(|table| table.to_table()).unwrap_or_default();
+    let mut headers = properties
+        .headers
+        .map(|table| table.to_table())
+        .unwrap_or_default();
     for (prefix, death) in [("x-first-death-", first), ("x-last-death-", last)] {
         for (name, text) in [
             ("queue", &*death.queue),
@@ -53,16 +59,29 @@ fn with_deaths(raw: &[u8], deaths: &[Death]) -> Option<Vec<u8>> {
         Value::Table(entry(death, expiration))
     });
     headers.remove("x-death");
-    headers.push(ShortString::literal("x-death"), Value::Array(entries.collect()));
+    headers.push(
+        ShortString::literal("x-death"),
+        Value::Array(entries.collect()),
+    );
     // RabbitMQ sorts headers whenever it adds some.
     headers.0.sort_by(|(a, _), (b, _)| a.cmp(b));
     let bytes = headers.to_bytes();
     let headers = TableRef::parse(&bytes).ok();
-    BasicProperties { headers, expiration: None, ..properties }.to_bytes().ok()
+    BasicProperties {
+        headers,
+        expiration: None,
+        ..properties
+    }
+    .to_bytes()
+    .ok()
 }
 
 fn entry(death: &Death, expiration: Option<&[u8]>) -> Table {
-    let keys = death.keys.iter().map(|key| Value::from(&**key)).collect::<Vec<_>>();
+    let keys = death
+        .keys
+        .iter()
+        .map(|key| Value::from(&**key))
+        .collect::<Vec<_>>();
     let mut table = Table::new()
         .with("count", death.count as i64)
         .with("reason", reason(death.reason))
@@ -122,7 +141,10 @@ mod tests {
         ];
         let shown = with_deaths(&raw, &deaths).unwrap();
         let shown = PropertiesRef::parse(&shown).unwrap().to_properties();
-        assert_eq!((shown.expiration, shown.message_id), (None, Some(&b"id"[..])));
+        assert_eq!(
+            (shown.expiration, shown.message_id),
+            (None, Some(&b"id"[..]))
+        );
         let entry = |count: i64, reason: &str, queue: &str, time| {
             Table::new()
                 .with("count", count)
@@ -137,7 +159,9 @@ mod tests {
                 "x-death",
                 vec![
                     entry(2, "rejected", "work", 9).into(),
-                    entry(1, "expired", "wait", 3).with("original-expiration", "100").into(),
+                    entry(1, "expired", "wait", 3)
+                        .with("original-expiration", "100")
+                        .into(),
                 ],
             )
             .with("x-first-death-exchange", "x")

@@ -41,14 +41,20 @@ fn plain(response: &[u8]) -> Option<Credentials<'_>> {
     if password.contains(&0) {
         return None;
     }
-    Some(Credentials { name: str::from_utf8(name).ok()?, password })
+    Some(Credentials {
+        name: str::from_utf8(name).ok()?,
+        password,
+    })
 }
 
 /// A field table without its length.
 fn amqplain(response: &[u8]) -> Option<Credentials<'_>> {
     let table = TableRef::parse(response).ok()?;
     let text = |key| table.find(key)?.as_long_string();
-    Some(Credentials { name: str::from_utf8(text("LOGIN")?).ok()?, password: text("PASSWORD")? })
+    Some(Credentials {
+        name: str::from_utf8(text("LOGIN")?).ok()?,
+        password: text("PASSWORD")?,
+    })
 }
 
 #[cfg(test)]
@@ -59,12 +65,29 @@ mod tests {
 
     #[test]
     fn responses_are_read_or_refused() {
-        let guest = Credentials { name: "guest", password: b"secret" };
-        let table = Table::new().with("LOGIN", "guest").with("PASSWORD", "secret").to_bytes();
+        let guest = Credentials {
+            name: "guest",
+            password: b"secret",
+        };
+        let table = Table::new()
+            .with("LOGIN", "guest")
+            .with("PASSWORD", "secret")
+            .to_bytes();
         for (mechanism, response, expected) in [
             ("PLAIN", &b"\0guest\0secret"[..], Ok(guest)),
-            ("PLAIN", b"\0guest\0", Ok(Credentials { password: b"", ..guest })),
-            ("PLAIN", b"other\0guest\0secret", Err(NoCredentials::Malformed)),
+            (
+                "PLAIN",
+                b"\0guest\0",
+                Ok(Credentials {
+                    password: b"",
+                    ..guest
+                }),
+            ),
+            (
+                "PLAIN",
+                b"other\0guest\0secret",
+                Err(NoCredentials::Malformed),
+            ),
             ("PLAIN", b"\0guest", Err(NoCredentials::Malformed)),
             ("PLAIN", b"", Err(NoCredentials::Malformed)),
             ("PLAIN", b"\0\xff\0secret", Err(NoCredentials::Malformed)),
@@ -73,7 +96,11 @@ mod tests {
             ("AMQPLAIN", b"", Err(NoCredentials::Malformed)),
             ("CRAM-MD5", b"", Err(NoCredentials::UnknownMechanism)),
         ] {
-            assert_eq!(credentials(mechanism, response), expected, "{mechanism} {response:?}");
+            assert_eq!(
+                credentials(mechanism, response),
+                expected,
+                "{mechanism} {response:?}"
+            );
         }
     }
 }

@@ -87,8 +87,14 @@ impl Settings {
             .with("capabilities", capabilities)
             .with("cluster_name", self.cluster_name.clone())
             .with("copyright", "See the licence of the broker")
-            .with("information", "One broker, one log, three languages at the door")
-            .with("platform", format!("{} {}", self.own_name, self.own_version))
+            .with(
+                "information",
+                "One broker, one log, three languages at the door",
+            )
+            .with(
+                "platform",
+                format!("{} {}", self.own_name, self.own_version),
+            )
             .with("product", self.product.clone())
             .with("version", self.version.clone())
             .with("broker", Value::from(self.own_name.as_str()))

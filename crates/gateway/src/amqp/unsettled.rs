@@ -42,10 +42,20 @@ impl Unsettled {
         self.slots.len() - self.settled
     }
 
+    /// How many were delivered to consumers rather than fetched.
+    pub fn delivered(&self) -> u32 {
+        let counts = |slot: &&Slot| !slot.settled && slot.held.consumer.is_some();
+        u32::try_from(self.slots.iter().filter(counts).count()).unwrap_or(u32::MAX)
+    }
+
     /// Tags must grow.
     pub fn push(&mut self, tag: u64, held: Held) {
         debug_assert!(self.slots.back().is_none_or(|last| last.tag < tag));
-        self.slots.push_back(Slot { tag, held, settled: false });
+        self.slots.push_back(Slot {
+            tag,
+            held,
+            settled: false,
+        });
     }
 
     pub fn take(&mut self, tag: u64) -> Result<Held, UnknownTag> {
@@ -56,8 +66,15 @@ impl Unsettled {
             self.trim();
             return Ok(first.held);
         }
-        let at = self.slots.binary_search_by_key(&tag, |slot| slot.tag).map_err(|_| UnknownTag)?;
-        let slot = self.slots.get_mut(at).filter(|slot| !slot.settled).ok_or(UnknownTag)?;
+        let at = self
+            .slots
+            .binary_search_by_key(&tag, |slot| slot.tag)
+            .map_err(|_| UnknownTag)?;
+        let slot = self
+            .slots
+            .get_mut(at)
+            .filter(|slot| !slot.settled)
+            .ok_or(UnknownTag)?;
         slot.settled = true;
         let held = slot.held;
         self.settled += 1;
@@ -69,12 +86,11 @@ impl Unsettled {
     }
 
     /// Takes everything up to and including a tag. The tag itself must be there.
-    pub fn take_up_to(
-        &mut self,
-        tag: u64,
-        mut taken: impl FnMut(Held),
-    ) -> Result<(), UnknownTag> {
-        let at = self.slots.binary_search_by_key(&tag, |slot| slot.tag).map_err(|_| UnknownTag)?;
+    pub fn take_up_to(&mut self, tag: u64, mut taken: impl FnMut(Held)) -> Result<(), UnknownTag> {
+        let at = self
+            .slots
+            .binary_search_by_key(&tag, |slot| slot.tag)
+            .map_err(|_| UnknownTag)?;
         if self.slots.get(at).is_none_or(|slot| slot.settled) {
             return Err(UnknownTag);
         }
@@ -91,7 +107,10 @@ impl Unsettled {
 
     pub fn take_all(&mut self, mut taken: impl FnMut(Held)) {
         self.settled = 0;
-        self.slots.drain(..).filter(|slot| !slot.settled).for_each(|slot| taken(slot.held));
+        self.slots
+            .drain(..)
+            .filter(|slot| !slot.settled)
+            .for_each(|slot| taken(slot.held));
     }
 
     /// Keeps a live slot in front.
@@ -113,7 +132,11 @@ mod tests {
 
     fn held(number: u64) -> Held {
         let queue = QueueId::new(1, Durability::Durable);
-        Held { queue, position: Position(number), consumer: None }
+        Held {
+            queue,
+            position: Position(number),
+            consumer: None,
+        }
     }
 
     /// Random settling against the plainest model.
@@ -124,7 +147,9 @@ mod tests {
         let mut random = 7_u64;
         let mut next = 1;
         for _ in 0..20_000 {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let tag = (random >> 33) % next;
             match random >> 60 {
                 0..8 => {
@@ -138,7 +163,8 @@ mod tests {
                     let result = ring.take_up_to(tag, |held| taken.push(held));
                     if model.contains_key(&tag) {
                         let rest = model.split_off(&(tag + 1));
-                        let expected: Vec<_> = std::mem::replace(&mut model, rest).into_values().collect();
+                        let expected: Vec<_> =
+                            std::mem::replace(&mut model, rest).into_values().collect();
                         assert_eq!((result, taken), (Ok(()), expected));
                     } else {
                         assert_eq!(result, Err(UnknownTag));

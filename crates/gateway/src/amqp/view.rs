@@ -16,7 +16,11 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     pub fn new(properties: PropertiesRef<'a>, envelope: &'a Envelope<'a>) -> View<'a> {
         let headers = properties.headers().unwrap_or(TableRef::EMPTY);
-        View { properties, headers, envelope }
+        View {
+            properties,
+            headers,
+            envelope,
+        }
     }
 
     fn text(&self, property: Property) -> Option<Value<'_>> {

@@ -19,7 +19,11 @@ use super::queue::QueueDeclaration;
 pub(super) enum Ticket {
     /// A command that is counted or waited for.
     Command,
-    Publish { channel: u16, life: u16, number: u32 },
+    Publish {
+        channel: u16,
+        life: u16,
+        number: u32,
+    },
     /// A get on behalf of a shared window.
     Window(ConsumerId),
 }
@@ -32,7 +36,11 @@ impl Ticket {
         let raw = token.0;
         if raw & PUBLISH != 0 {
             let (channel, life) = ((raw >> 47) as u16, (raw >> 32) as u16 & LIFE_MAX);
-            Ticket::Publish { channel, life, number: raw as u32 }
+            Ticket::Publish {
+                channel,
+                life,
+                number: raw as u32,
+            }
         } else if raw & WINDOW != 0 {
             Ticket::Window(ConsumerId(raw & !WINDOW))
         } else {
@@ -64,19 +72,50 @@ pub(super) struct Waiting {
 /// What is to be done with the answer.
 pub(super) enum What {
     /// What was published is there; now the question itself.
-    Behind { what: Box<What>, command: Box<dyn FnOnce(Token) -> Command + Send> },
-    DeclareExchange { declaration: ExchangeDeclaration, nowait: bool },
-    DeleteExchange { nowait: bool },
+    Behind {
+        what: Box<What>,
+        command: Box<dyn FnOnce(Token) -> Command + Send>,
+    },
+    DeclareExchange {
+        declaration: ExchangeDeclaration,
+        nowait: bool,
+    },
+    DeleteExchange {
+        nowait: bool,
+    },
     /// A binding made or removed; the answer has no fields.
-    Bind { answer: Method<'static>, nowait: bool },
-    DeclareQueue { declaration: Box<QueueDeclaration>, nowait: bool },
+    Bind {
+        answer: Method<'static>,
+        nowait: bool,
+    },
+    DeclareQueue {
+        declaration: Box<QueueDeclaration>,
+        nowait: bool,
+    },
     /// The numbers for declare-ok.
-    CountQueue { name: Arc<str>, nowait: bool },
-    DeleteQueue { nowait: bool },
-    Purge { name: Arc<str>, nowait: bool },
-    Consume { consumer: ConsumerId, nowait: bool },
-    Cancel { consumer: ConsumerId, tag: Box<str>, nowait: bool },
-    Get { mode: Mode },
+    CountQueue {
+        name: Arc<str>,
+        nowait: bool,
+    },
+    DeleteQueue {
+        nowait: bool,
+    },
+    Purge {
+        name: Arc<str>,
+        nowait: bool,
+    },
+    Consume {
+        consumer: ConsumerId,
+        nowait: bool,
+    },
+    Cancel {
+        consumer: ConsumerId,
+        tag: Box<str>,
+        nowait: bool,
+    },
+    Get {
+        mode: Mode,
+    },
     /// A channel is gone; the client that closed it hears so.
     CloseChannel,
     /// A channel was closed by us.
@@ -97,19 +136,29 @@ impl Conversation {
     ) {
         match Ticket::of(token) {
             Ticket::Command => {}
-            Ticket::Publish { channel, life, number } => {
+            Ticket::Publish {
+                channel,
+                life,
+                number,
+            } => {
                 return self.confirm(channel, life, number, result.is_ok());
             }
             Ticket::Window(consumer) => return self.window_refused(consumer),
         }
-        let Some(waiting) = self.waiting.as_mut().filter(|waiting| token >= waiting.first) else {
+        let Some(waiting) = self
+            .waiting
+            .as_mut()
+            .filter(|waiting| token >= waiting.first)
+        else {
             return;
         };
         waiting.left = waiting.left.saturating_sub(1);
         if waiting.left > 0 {
             return;
         }
-        let Some(Waiting { at, what, .. }) = self.waiting.take() else { return };
+        let Some(Waiting { at, what, .. }) = self.waiting.take() else {
+            return;
+        };
         if let Err(fault) = self.conclude(at, what, result, turn) {
             self.fail(at.channel, at.ids, fault, turn);
         }
@@ -120,7 +169,12 @@ impl Conversation {
 
     /// A published message is where it should be.
     pub fn stored(&mut self, token: Token) {
-        if let Ticket::Publish { channel, life, number } = Ticket::of(token) {
+        if let Ticket::Publish {
+            channel,
+            life,
+            number,
+        } = Ticket::of(token)
+        {
             self.confirm(channel, life, number, true);
         }
     }
@@ -138,11 +192,16 @@ impl Conversation {
                 self.published = false;
                 self.ask(at, *what, turn, command);
             }
-            What::DeclareExchange { declaration, nowait } => {
+            What::DeclareExchange {
+                declaration,
+                nowait,
+            } => {
                 match result {
                     Ok(_) => {}
                     // Somebody was faster: compare with what is there now.
-                    Err(refusal) => declaration.compare(turn.cx.topology).unwrap_or(Err(refusal.into()))?,
+                    Err(refusal) => declaration
+                        .compare(turn.cx.topology)
+                        .unwrap_or(Err(refusal.into()))?,
                 }
                 self.send_unless(nowait, channel, &Method::ExchangeDeclareOk, turn);
             }
@@ -154,7 +213,10 @@ impl Conversation {
                 result?;
                 self.send_unless(nowait, channel, &answer, turn);
             }
-            What::DeclareQueue { declaration, nowait } => {
+            What::DeclareQueue {
+                declaration,
+                nowait,
+            } => {
                 self.queue_declared(at, *declaration, nowait, result, turn)?;
             }
             What::CountQueue { name, nowait } => {
@@ -170,17 +232,31 @@ impl Conversation {
                     Err(Refusal::NotFound { .. }) => 0,
                     Err(refusal) => return Err(refusal.into()),
                 };
-                self.send_unless(nowait, channel, &Method::QueueDeleteOk { message_count }, turn);
+                self.send_unless(
+                    nowait,
+                    channel,
+                    &Method::QueueDeleteOk { message_count },
+                    turn,
+                );
             }
             What::Purge { name, nowait } => {
                 let answer = result.map_err(|refusal| about(&name, refusal))?;
                 let message_count = count(&answer);
-                self.send_unless(nowait, channel, &Method::QueuePurgeOk { message_count }, turn);
+                self.send_unless(
+                    nowait,
+                    channel,
+                    &Method::QueuePurgeOk { message_count },
+                    turn,
+                );
             }
             What::Consume { consumer, nowait } => {
                 self.attached(channel, consumer, nowait, result, turn)?;
             }
-            What::Cancel { consumer, tag, nowait } => {
+            What::Cancel {
+                consumer,
+                tag,
+                nowait,
+            } => {
                 self.forget_consumer(consumer);
                 let answer = Method::BasicCancelOk { consumer_tag: &tag };
                 self.send_unless(nowait, channel, &answer, turn);
@@ -203,13 +279,18 @@ impl Conversation {
             return self.part(turn);
         }
         let change = Change::EndSession(self.session);
-        self.ask(at, What::Part, turn, |token| Command::Change { token, change });
+        self.ask(at, What::Part, turn, |token| Command::Change {
+            token,
+            change,
+        });
     }
 
     /// Takes a channel apart: its consumers are detached and what it held is released. Answers
     /// how many commands will be answered.
     pub fn detach_channel(&mut self, number: u16, turn: &mut Turn<'_, '_>) -> u32 {
-        let Some(mut channel) = self.channels.remove(&number) else { return 0 };
+        let Some(mut channel) = self.channels.remove(&number) else {
+            return 0;
+        };
         let mut asked = 0;
         for consumer in std::mem::take(&mut channel.tags).into_values() {
             self.consumers.remove(&consumer);
@@ -226,7 +307,12 @@ impl Conversation {
         let first = self.new_token();
         let left = self.detach_channel(at.channel, turn) + 1;
         self.command(Command::Barrier { token: first }, turn);
-        self.waiting = Some(Waiting { first, left, at, what: What::CloseChannel });
+        self.waiting = Some(Waiting {
+            first,
+            left,
+            at,
+            what: What::CloseChannel,
+        });
         Ok(())
     }
 
@@ -242,16 +328,35 @@ impl Conversation {
         self.finish(turn);
         let text = fault.code.text(&fault.text);
         let (reply_code, reply_text) = (fault.code.code(), text.as_str());
-        let close = Method::ChannelClose { reply_code, reply_text, class_id, method_id };
-        encode::method(turn.cx.links.out(self.session), amqp::ChannelNumber(number), &close);
+        let close = Method::ChannelClose {
+            reply_code,
+            reply_text,
+            class_id,
+            method_id,
+        };
+        encode::method(
+            turn.cx.links.out(self.session),
+            amqp::ChannelNumber(number),
+            &close,
+        );
         self.sent = true;
         self.notices
-            .push(super::conversation::Notice::ChannelClosed(amqp::ChannelNumber(number)));
+            .push(super::conversation::Notice::ChannelClosed(
+                amqp::ChannelNumber(number),
+            ));
         let first = self.new_token();
         let left = self.detach_channel(number, turn);
         if left > 0 {
-            let at = At { channel: number, ids: (class_id, method_id) };
-            self.waiting = Some(Waiting { first, left, at, what: What::Rest });
+            let at = At {
+                channel: number,
+                ids: (class_id, method_id),
+            };
+            self.waiting = Some(Waiting {
+                first,
+                left,
+                at,
+                what: What::Rest,
+            });
         }
     }
 }
@@ -280,7 +385,11 @@ fn count(answer: &Answer) -> u32 {
 
 /// Whether the flag of a declaration asks for survival.
 pub(super) fn durability(durable: bool) -> Durability {
-    if durable { Durability::Durable } else { Durability::Volatile }
+    if durable {
+        Durability::Durable
+    } else {
+        Durability::Volatile
+    }
 }
 
 /// A queue that a method names, as far as it may be used.
@@ -295,12 +404,23 @@ mod tests {
 
     #[test]
     fn tickets_come_back() {
-        for (channel, life, number) in [(1, 1, 1), (u16::MAX, LIFE_MAX, u64::from(u32::MAX)), (7, 0, 1 << 40)] {
+        for (channel, life, number) in [
+            (1, 1, 1),
+            (u16::MAX, LIFE_MAX, u64::from(u32::MAX)),
+            (7, 0, 1 << 40),
+        ] {
             let token = Ticket::publish(channel, life, number);
-            let expected = Ticket::Publish { channel, life, number: number as u32 };
+            let expected = Ticket::Publish {
+                channel,
+                life,
+                number: number as u32,
+            };
             assert_eq!(Ticket::of(token), expected);
         }
-        assert_eq!(Ticket::of(Ticket::window(ConsumerId(9))), Ticket::Window(ConsumerId(9)));
+        assert_eq!(
+            Ticket::of(Ticket::window(ConsumerId(9))),
+            Ticket::Window(ConsumerId(9))
+        );
         assert_eq!(Ticket::of(Token(9)), Ticket::Command);
     }
 }

@@ -15,19 +15,24 @@ pub(super) struct Window {
     pub limit: u16,
     /// Deliveries of its consumers that are not settled.
     pub unsettled: u32,
-    /// Gets that are not answered.
-    pub under_way: u32,
+    /// For whom gets are not answered, once for each.
+    under_way: Vec<ConsumerId>,
     /// Whose queues have something, in turn.
     pub ready: VecDeque<ConsumerId>,
 }
 
 impl Window {
-    pub fn new(limit: u16) -> Window {
-        Window { limit, unsettled: 0, under_way: 0, ready: VecDeque::new() }
+    pub fn new(limit: u16, unsettled: u32) -> Window {
+        Window {
+            limit,
+            unsettled,
+            under_way: Vec::new(),
+            ready: VecDeque::new(),
+        }
     }
 
     pub fn has_room(&self) -> bool {
-        self.unsettled + self.under_way < u32::from(self.limit)
+        self.unsettled as usize + self.under_way.len() < usize::from(self.limit)
     }
 
     pub fn is_ready(&mut self, consumer: ConsumerId) {
@@ -36,7 +41,26 @@ impl Window {
         }
     }
 
-    pub fn forget(&mut self, consumer: ConsumerId) {
+    /// A get was asked for.
+    pub fn asked(&mut self, consumer: ConsumerId) {
+        self.under_way.push(consumer);
+    }
+
+    /// It was answered.
+    pub fn answered(&mut self, consumer: ConsumerId) {
+        if let Some(at) = self.under_way.iter().position(|other| *other == consumer) {
+            self.under_way.swap_remove(at);
+        }
+    }
+
+    /// Its queue has nothing more.
+    pub fn is_dry(&mut self, consumer: ConsumerId) {
         self.ready.retain(|other| *other != consumer);
+    }
+
+    /// The consumer has gone. What is still got for it is given back when it comes.
+    pub fn forget(&mut self, consumer: ConsumerId) {
+        self.is_dry(consumer);
+        self.under_way.retain(|other| *other != consumer);
     }
 }

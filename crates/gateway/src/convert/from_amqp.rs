@@ -47,7 +47,9 @@ pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
         correlation_id: native.correlation_id.map(text),
         reply_to: native.reply_to.filter(|to| !to.is_empty()).map(reply),
         kind: native.kind.map(text),
-        timestamp: native.timestamp.map(|seconds| Millis(seconds.saturating_mul(1000))),
+        timestamp: native
+            .timestamp
+            .map(|seconds| Millis(seconds.saturating_mul(1000))),
         expires: envelope.expires,
         user: native.user_id.map(text),
         content_type: native.content_type.map(text),
@@ -55,7 +57,9 @@ pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
         ..Portable::default()
     };
     if let Some(application) = native.app_id {
-        portable.properties.push((APPLICATION.into(), Scalar::Text(text(application))));
+        portable
+            .properties
+            .push((APPLICATION.into(), Scalar::Text(text(application))));
     }
     for (name, value) in native.headers.unwrap_or_default().entries() {
         header(&mut portable, name, value);
@@ -104,8 +108,15 @@ fn body<'a>(octets: &'a [u8], properties: &BasicProperties<'_>) -> Body<'a> {
 }
 
 fn is_text(content_type: &[u8]) -> bool {
-    let end = content_type.iter().position(|octet| *octet == b';').unwrap_or(content_type.len());
-    let kind = content_type.get(..end).unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    let end = content_type
+        .iter()
+        .position(|octet| *octet == b';')
+        .unwrap_or(content_type.len());
+    let kind = content_type
+        .get(..end)
+        .unwrap_or_default()
+        .trim_ascii()
+        .to_ascii_lowercase();
     kind.starts_with(b"text/")
         || [&b"application/json"[..], b"application/xml"].contains(&kind.as_slice())
         || kind.ends_with(b"+json")
@@ -140,5 +151,8 @@ fn scalar(value: ValueRef<'_>) -> Scalar<'_> {
 }
 
 fn entries<'a>(table: TableRef<'a>) -> Vec<(Cow<'a, str>, Scalar<'a>)> {
-    table.entries().map(|(name, value)| (text(name), scalar(value))).collect()
+    table
+        .entries()
+        .map(|(name, value)| (text(name), scalar(value)))
+        .collect()
 }

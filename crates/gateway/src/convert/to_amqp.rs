@@ -50,7 +50,11 @@ pub struct Written<'a> {
 pub fn write<'p>(portable: &'p Portable<'_>, envelope: &Envelope<'_>) -> Written<'p> {
     let (body, default_type, default_encoding) = match &portable.body {
         Body::None => (Cow::Borrowed(&b""[..]), None, None),
-        Body::Text(text) => (Cow::Borrowed(text.as_bytes()), Some("text/plain"), Some("utf-8")),
+        Body::Text(text) => (
+            Cow::Borrowed(text.as_bytes()),
+            Some("text/plain"),
+            Some("utf-8"),
+        ),
         Body::Bytes(bytes) => (Cow::Borrowed(&**bytes), None, None),
         Body::Object(bytes) => (Cow::Borrowed(&**bytes), Some(SERIALIZED), None),
         Body::Map(entries) => {
@@ -66,7 +70,9 @@ pub fn write<'p>(portable: &'p Portable<'_>, envelope: &Envelope<'_>) -> Written
     };
     let mut dropped = Vec::new();
     let mut field = |name: &'static str, text: Option<Cow<'p, str>>| {
-        let fits = text.as_ref().is_none_or(|text| text.len() <= SHORT_STRING_MAX);
+        let fits = text
+            .as_ref()
+            .is_none_or(|text| text.len() <= SHORT_STRING_MAX);
         if fits {
             return text;
         }
@@ -87,12 +93,17 @@ pub fn write<'p>(portable: &'p Portable<'_>, envelope: &Envelope<'_>) -> Written
     let message_id = field("message-id", borrowed(&portable.message_id));
     let kind = field("type", borrowed(&portable.kind));
     let user_id = field("user-id", borrowed(&portable.user));
-    let application = portable.properties.iter().find_map(|(name, value)| match value {
-        Scalar::Text(text) if name == APPLICATION => Some(Cow::Borrowed(&**text)),
-        _ => None,
-    });
+    let application = portable
+        .properties
+        .iter()
+        .find_map(|(name, value)| match value {
+            Scalar::Text(text) if name == APPLICATION => Some(Cow::Borrowed(&**text)),
+            _ => None,
+        });
     let app_id = field("app-id", application);
-    let expiration = portable.expires.map(|at| at.since(envelope.received).to_string());
+    let expiration = portable
+        .expires
+        .map(|at| at.since(envelope.received).to_string());
     let headers = headers(portable, &dropped).to_bytes();
     fn octets<'t>(text: &'t Option<Cow<'_, str>>) -> Option<&'t [u8]> {
         text.as_deref().map(str::as_bytes)
@@ -100,7 +111,9 @@ pub fn write<'p>(portable: &'p Portable<'_>, envelope: &Envelope<'_>) -> Written
     let properties = BasicProperties {
         content_type: octets(&content_type),
         content_encoding: octets(&content_encoding),
-        headers: TableRef::parse(&headers).ok().filter(|table| !table.is_empty()),
+        headers: TableRef::parse(&headers)
+            .ok()
+            .filter(|table| !table.is_empty()),
         delivery_mode: Some(if portable.persistent { 2 } else { 1 }),
         priority: portable.priority,
         correlation_id: octets(&correlation_id),
@@ -163,7 +176,10 @@ fn headers(portable: &Portable<'_>, fields_dropped: &[&str]) -> Table {
             push(name, value(property, 0));
         }
     }
-    let mut words: Vec<_> = fields_dropped.iter().map(|field| (*field).to_owned()).collect();
+    let mut words: Vec<_> = fields_dropped
+        .iter()
+        .map(|field| (*field).to_owned())
+        .collect();
     if properties_dropped > 0 {
         words.push(format!("{properties_dropped} properties"));
     }
@@ -204,7 +220,9 @@ fn value(scalar: &Scalar<'_>, depth: usize) -> Value {
 }
 
 fn character(unit: u16) -> String {
-    char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER).to_string()
+    char::from_u32(unit.into())
+        .unwrap_or(char::REPLACEMENT_CHARACTER)
+        .to_string()
 }
 
 fn json_map(entries: &[(Cow<'_, str>, Scalar<'_>)], out: &mut String) {
@@ -232,7 +250,13 @@ fn json_list(items: &[Scalar<'_>], out: &mut String) {
 }
 
 fn json(scalar: &Scalar<'_>, out: &mut String) {
-    let number = |value: f64, text: String| if value.is_finite() { text } else { "null".into() };
+    let number = |value: f64, text: String| {
+        if value.is_finite() {
+            text
+        } else {
+            "null".into()
+        }
+    };
     match scalar {
         Scalar::Null => out.push_str("null"),
         Scalar::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -278,7 +302,11 @@ fn base64(bytes: &[u8]) -> String {
         for at in 0..4 {
             let shown = at <= chunk.len();
             let index = (bits >> (18 - 6 * at)) & 63;
-            text.push(if shown { char::from(ALPHABET[index as usize]) } else { '=' });
+            text.push(if shown {
+                char::from(ALPHABET[index as usize])
+            } else {
+                '='
+            });
         }
     }
     text
@@ -322,8 +350,14 @@ mod tests {
                 ("text".into(), Scalar::Text("t".into())),
                 ("bytes".into(), Scalar::Bytes(vec![0, 255].into())),
                 ("null".into(), Scalar::Null),
-                ("list".into(), Scalar::List(vec![Scalar::Int(1), Scalar::Text("x".into())])),
-                ("map".into(), Scalar::Map(vec![("y".into(), Scalar::Bool(false))])),
+                (
+                    "list".into(),
+                    Scalar::List(vec![Scalar::Int(1), Scalar::Text("x".into())]),
+                ),
+                (
+                    "map".into(),
+                    Scalar::Map(vec![("y".into(), Scalar::Bool(false))]),
+                ),
             ],
         }
     }
@@ -345,7 +379,10 @@ mod tests {
         let properties = PropertiesRef::parse(&written.properties).unwrap();
         assert_eq!(properties.expiration(), Some(&b"60000"[..]));
         let native = [&written.properties[..], &written.body].concat();
-        let record = Record { envelope: envelope(&written), native: &native };
+        let record = Record {
+            envelope: envelope(&written),
+            native: &native,
+        };
         assert_eq!(from_amqp::portable(&record), sample);
     }
 
@@ -354,10 +391,16 @@ mod tests {
         let entries = vec![
             ("a\"\n".into(), Scalar::Int(1)),
             ("b".into(), Scalar::Bytes(vec![1, 2, 3, 4].into())),
-            ("c".into(), Scalar::List(vec![Scalar::Double(f64::NAN), Scalar::Float(0.5)])),
+            (
+                "c".into(),
+                Scalar::List(vec![Scalar::Double(f64::NAN), Scalar::Float(0.5)]),
+            ),
             ("d".into(), Scalar::Char(0x61)),
         ];
-        let portable = Portable { body: Body::Map(entries), ..Portable::default() };
+        let portable = Portable {
+            body: Body::Map(entries),
+            ..Portable::default()
+        };
         let written = write(&portable, &Envelope::new(AMQP, "", "q", Millis(0)));
         let json = str::from_utf8(&written.body).unwrap();
         assert_eq!(json, r#"{"a\"\n":1,"b":"AQIDBA==","c":[null,0.5],"d":"a"}"#);
@@ -377,9 +420,12 @@ mod tests {
             ..Portable::default()
         };
         let written = write(&portable, &Envelope::new(AMQP, "", "q", Millis(0)));
-        let properties = PropertiesRef::parse(&written.properties).unwrap().to_properties();
-        let expected =
-            Table::new().with("small", 1).with("x-troika-dropped", "message-id, 2 properties");
+        let properties = PropertiesRef::parse(&written.properties)
+            .unwrap()
+            .to_properties();
+        let expected = Table::new()
+            .with("small", 1)
+            .with("x-troika-dropped", "message-id, 2 properties");
         assert_eq!(properties.headers.unwrap().to_table(), expected);
         assert_eq!(properties.message_id, None);
     }

@@ -195,10 +195,6 @@ fn clamp(prefetch: i32) -> u32 {
 }
 
 impl Consumer {
-    pub fn key(&self) -> ConsumerKey {
-        (self.id.session_id, self.id.value)
-    }
-
     pub fn is_durable(&self) -> bool {
         self.info.subscription_name.is_some()
     }

@@ -185,8 +185,8 @@ impl RemotingDoor {
         Ok(())
     }
 
-    /// 207. The group's offsets go with it, whatever `cleanOffset` says: one of the same name is
-    /// another group.
+    /// Request 207. The group's offsets go with it, whatever `cleanOffset` says: one of the same
+    /// name is another group.
     pub(super) fn delete_group(
         &mut self,
         request: &Request<'_>,

@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn members_are_told_of_who_comes_goes_and_wants_something_else() {
         let mut clients = Clients::default();
-        let mut beat = |session, at, topics: &[&str], clients: &mut Clients| {
+        let beat = |session, at, topics: &[&str], clients: &mut Clients| {
             clients.consumes(SessionId(session), client("c", at), &data(topics), 0, false);
             clients.take_changed().len()
         };

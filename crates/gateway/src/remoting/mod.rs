@@ -125,6 +125,23 @@ enum What {
     Transaction(transaction::Step),
 }
 
+impl What {
+    /// A transaction is looked after whoever listens.
+    fn outlives_its_asker(&self) -> bool {
+        match self {
+            What::Transaction(_) => true,
+            What::Send(sent) => sent.is_half(),
+            What::Batch(_)
+            | What::Pull(_)
+            | What::Offset(_)
+            | What::Gather(_)
+            | What::SendBack(_)
+            | What::SentBack
+            | What::View(_) => false,
+        }
+    }
+}
+
 impl RemotingDoor {
     pub fn new(settings: Settings) -> RemotingDoor {
         RemotingDoor {
@@ -159,14 +176,16 @@ impl RemotingDoor {
 
     /// A token under which a request waits.
     fn wait(&mut self, asker: Asker, what: What) -> Result<Token, Refused> {
-        if let Some(connection) = self.connections.get_mut(&asker.session) {
-            if connection.in_flight >= IN_FLIGHT_MAX {
-                return Err(Refused::busy("requests of this connection"));
-            }
-            connection.in_flight += 1;
+        let connection = self.connections.get_mut(&asker.session);
+        if connection.as_ref().is_some_and(|known| known.in_flight >= IN_FLIGHT_MAX) {
+            return Err(Refused::busy("requests of this connection"));
         }
         let token = self.pending.insert(Waiting { asker, what });
-        token.ok_or_else(|| Refused::busy("requests"))
+        let token = token.ok_or_else(|| Refused::busy("requests"))?;
+        if let Some(connection) = connection {
+            connection.in_flight += 1;
+        }
+        Ok(token)
     }
 
     fn take(&mut self, token: Token) -> Option<Waiting> {
@@ -312,7 +331,9 @@ impl Door for RemotingDoor {
     fn closed(&mut self, session: SessionId, cx: &mut Context<'_>) {
         if self.connections.remove(&session).is_some() {
             self.clients.leave(session);
-            self.pending.retain(|waiting| waiting.asker.session != session);
+            self.pending.retain(|waiting| {
+                waiting.asker.session != session || waiting.what.outlives_its_asker()
+            });
             cx.pass.push(session, Command::End);
         }
     }

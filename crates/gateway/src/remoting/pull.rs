@@ -63,10 +63,7 @@ impl RemotingDoor {
         let group_name: &str = &header.consumer_group;
         self.allow(&asker, Action::Read, Resource::Group(group_name), cx)?;
         self.allow(&asker, Action::Read, Resource::Address(&header.topic), cx)?;
-        let group = match request.refusal_of(&format!("group {group_name}")) {
-            Some(refused) => return Err(refused.clone().into()),
-            None => group::find(cx.topology, group_name, self.settings.auto_create_groups)?,
-        };
+        let group = group::find(cx.topology, group_name, self.settings.auto_create_groups)?;
         let config = self.configs.of(group);
         if !config.consume_enable {
             let remark = format!("subscription group no permission, {group_name}");

@@ -42,6 +42,12 @@ pub struct Sent {
     half: Option<Box<super::half::Half>>,
 }
 
+impl Sent {
+    pub fn is_half(&self) -> bool {
+        self.half.is_some()
+    }
+}
+
 /// A unique key without an allocation, unless a client makes unusual ones.
 #[derive(Debug)]
 enum Unique {
@@ -295,19 +301,17 @@ impl RemotingDoor {
         let due = draft.marks.due(&self.settings, cx.now)?;
         let unique = self.unique_of(&draft.marks, cx);
         let unique = draft.marks.unique.unwrap_or(&unique);
-        let number = draft.partition.number.to_string();
         let settings = Arc::clone(&self.settings);
         let mut added = usual(&settings, &draft.marks, unique);
-        let timer_out;
+        let (number, timer_out);
         match due {
             Due::Now => {}
-            Due::Delayed(_) => {
-                added.push(name::REAL_TOPIC, draft.topic);
-                added.push(name::REAL_QUEUE_ID, &number);
-            }
-            Due::Timed(at) => {
-                timer_out = at.0.to_string();
-                added.push(name::TIMER_OUT_MS, &timer_out);
+            Due::Delayed(at) | Due::Timed(at) => {
+                if let Due::Timed(_) = due {
+                    timer_out = at.0.to_string();
+                    added.push(name::TIMER_OUT_MS, &timer_out);
+                }
+                number = draft.partition.number.to_string();
                 added.push(name::REAL_TOPIC, draft.topic);
                 added.push(name::REAL_QUEUE_ID, &number);
             }

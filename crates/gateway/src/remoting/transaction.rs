@@ -527,10 +527,13 @@ impl RemotingDoor {
     fn check_producer(&mut self, position: Position, message: MessageRef, cx: &mut Context<'_>) {
         let Some((_, half)) = self.halves.undecided.get(&position) else { return };
         let checks = half.checks.to_string();
+        // Another one each time, since one may be alive and yet not know.
+        let turn = half.checks as usize;
         let group = self.clients.producer_group(&half.producer_group);
-        let Some(session) = group.and_then(|members| members.keys().next().copied()) else {
-            return;
-        };
+        let session = group
+            .and_then(|members| members.keys().nth(turn % members.len().max(1)))
+            .copied();
+        let Some(session) = session else { return };
         let records = cx.records;
         let record = records.record(message).and_then(|bytes| Record::decode(bytes).ok());
         let Some(record) = record else { return };

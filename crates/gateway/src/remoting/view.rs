@@ -2,36 +2,43 @@
 //! dialect.
 //!
 //! Every property is a text, as on the wire. Under `JMSTimestamp`, `JMSCorrelationID`,
-//! `JMSMessageID`, `JMSXGroupID`, `JMSDeliveryMode` and `JMSRedelivered` a selector finds what a JMS
-//! consumer of the message would.
+//! `JMSMessageID`, `JMSXGroupID` and `JMSDeliveryMode` a selector finds what a JMS consumer of the
+//! message would.
+
+use std::cell::OnceCell;
 
 use broker::properties::{Properties, Value};
 use broker::record::Record;
 use remoting::message::Record as Stored;
 use remoting::message::properties::{Properties as Pairs, name};
 
-/// The view of one message.
-#[derive(Clone, Copy, Debug)]
+/// The view of one message, which is taken apart only if somebody looks.
+#[derive(Debug)]
 pub struct NativeView<'a> {
-    stored: Option<Stored<'a>>,
+    native: &'a [u8],
+    stored: OnceCell<Option<Stored<'a>>>,
 }
 
 impl<'a> NativeView<'a> {
-    /// A message that cannot be read has no properties. Taken apart only when a filter asks.
     pub fn of(native: &'a [u8]) -> NativeView<'a> {
-        NativeView { stored: Stored::decode(native).ok().map(|(stored, _)| stored) }
+        NativeView { native, stored: OnceCell::new() }
+    }
+
+    /// A message that cannot be read has no properties.
+    fn stored(&self) -> Option<&Stored<'a>> {
+        let decoded = || Stored::decode(self.native).ok().map(|(stored, _)| stored);
+        self.stored.get_or_init(decoded).as_ref()
     }
 
     fn text(&self, key: &str) -> Option<Value<'a>> {
-        let stored = self.stored.as_ref()?;
-        Pairs::new(stored.properties).get(key).map(Value::Text)
+        Pairs::new(self.stored()?.properties).get(key).map(Value::Text)
     }
 }
 
 impl Properties for NativeView<'_> {
     fn property(&self, key: &str) -> Option<Value<'_>> {
         match key {
-            "JMSTimestamp" => self.stored.map(|stored| Value::Long(stored.born_timestamp)),
+            "JMSTimestamp" => self.stored().map(|stored| Value::Long(stored.born_timestamp)),
             "JMSCorrelationID" => self.text(name::CORRELATION_ID),
             "JMSMessageID" => self.text(name::UNIQ_KEY),
             "JMSXGroupID" => self.text(name::SHARDING_KEY),

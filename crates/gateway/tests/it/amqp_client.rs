@@ -1,8 +1,8 @@
 //! A client of AMQP for transcripts: what it says are methods, what it hears are lines.
 
 use amqp::{
-    BasicProperties, ChannelNumber, Content, DeliveryTag, Event, FrameMax, Limits, Machine, Method, Step, Table,
-    TableRef, encode, tune::Tuning,
+    BasicProperties, ChannelNumber, Content, DeliveryTag, Event, FrameMax, Limits, Machine, Method,
+    Step, Table, TableRef, encode, tune::Tuning,
 };
 use broker::id::SessionId;
 use gateway::amqp::{AmqpDoor, Settings};
@@ -29,8 +29,15 @@ impl Client {
     /// A connection on which nothing has been said.
     pub fn connect(world: &mut World) -> Client {
         let session = world.connect(Wire::Amqp);
-        let limits = Limits { message_size_max: 1 << 30, lookahead_max: 1 << 30 };
-        Client { session, machine: Machine::client(limits), unread: Vec::new() }
+        let limits = Limits {
+            message_size_max: 1 << 30,
+            lookahead_max: 1 << 30,
+        };
+        Client {
+            session,
+            machine: Machine::client(limits),
+            unread: Vec::new(),
+        }
     }
 
     /// A connection behind its handshake, with channel 1 open.
@@ -45,11 +52,15 @@ impl Client {
 
     /// From start-ok to open-ok, with these capabilities.
     pub fn shake_hands(&mut self, world: &mut World, capabilities: &[&'static str]) {
-        let capabilities =
-            capabilities.iter().fold(Table::new(), |table, name| table.with(name, true));
+        let capabilities = capabilities
+            .iter()
+            .fold(Table::new(), |table, name| table.with(name, true));
         let properties = Table::new().with("capabilities", capabilities).to_bytes();
-        let tuning =
-            Tuning { channel_max: 2047, frame_max: FrameMax::DEFAULT, heartbeat_s: 60 };
+        let tuning = Tuning {
+            channel_max: 2047,
+            frame_max: FrameMax::DEFAULT,
+            heartbeat_s: 60,
+        };
         let start_ok = Method::ConnectionStartOk {
             client_properties: TableRef::parse(&properties).unwrap(),
             mechanism: "PLAIN",
@@ -57,11 +68,17 @@ impl Client {
             locale: "en_US",
         };
         let heard = self.say(world, 0, &[start_ok]);
-        assert_eq!(heard, ["0 connection.start", "0 connection.tune 2047 131072 60"]);
+        assert_eq!(
+            heard,
+            ["0 connection.start", "0 connection.tune 2047 131072 60"]
+        );
         self.machine.tuned(&tuning);
         self.machine.opened();
-        let heard =
-            self.say(world, 0, &[tuning.tune_ok(), Method::ConnectionOpen { vhost: "/" }]);
+        let heard = self.say(
+            world,
+            0,
+            &[tuning.tune_ok(), Method::ConnectionOpen { vhost: "/" }],
+        );
         assert_eq!(heard, ["0 connection.open-ok"]);
     }
 
@@ -84,12 +101,23 @@ impl Client {
         properties: &BasicProperties<'_>,
         body: &[u8],
     ) -> Vec<String> {
-        let method =
-            Method::BasicPublish { exchange, routing_key, mandatory: true, immediate: false };
+        let method = Method::BasicPublish {
+            exchange,
+            routing_key,
+            mandatory: true,
+            immediate: false,
+        };
         let mut bytes = Vec::new();
         let properties = properties.to_bytes().unwrap();
         let frame_max = self.machine.frame_max();
-        encode::content(&mut bytes, ChannelNumber(1), &method, &properties, body, frame_max);
+        encode::content(
+            &mut bytes,
+            ChannelNumber(1),
+            &method,
+            &properties,
+            body,
+            frame_max,
+        );
         world.send(self.session, &bytes);
         self.hear(world)
     }
@@ -121,7 +149,12 @@ fn line(event: &Event<'_>) -> String {
         Event::Method { channel, method } => {
             format!("{} {}{}", channel.0, method.name(), fields(method))
         }
-        Event::Content(Content { channel, method, properties, body }) => {
+        Event::Content(Content {
+            channel,
+            method,
+            properties,
+            body,
+        }) => {
             let shown = properties.to_properties();
             let mut extra = String::new();
             if let Some(headers) = shown.headers {
@@ -144,15 +177,33 @@ fn fields(method: &Method<'_>) -> String {
     let tag = |tag: &DeliveryTag| tag.0;
     let again = |redelivered: &bool| if *redelivered { "again" } else { "new" };
     match method {
-        Method::ConnectionTune { channel_max, frame_max, heartbeat } => {
+        Method::ConnectionTune {
+            channel_max,
+            frame_max,
+            heartbeat,
+        } => {
             format!(" {channel_max} {frame_max} {heartbeat}")
         }
-        Method::ConnectionClose { reply_code, reply_text, class_id, method_id }
-        | Method::ChannelClose { reply_code, reply_text, class_id, method_id } => {
+        Method::ConnectionClose {
+            reply_code,
+            reply_text,
+            class_id,
+            method_id,
+        }
+        | Method::ChannelClose {
+            reply_code,
+            reply_text,
+            class_id,
+            method_id,
+        } => {
             format!(" {reply_code} {reply_text} ({class_id}/{method_id})")
         }
         Method::ConnectionBlocked { reason } => format!(" {reason}"),
-        Method::QueueDeclareOk { queue, message_count, consumer_count } => {
+        Method::QueueDeclareOk {
+            queue,
+            message_count,
+            consumer_count,
+        } => {
             format!(" {queue} {message_count} {consumer_count}")
         }
         Method::QueueDeleteOk { message_count } | Method::QueuePurgeOk { message_count } => {
@@ -161,19 +212,42 @@ fn fields(method: &Method<'_>) -> String {
         Method::BasicConsumeOk { consumer_tag }
         | Method::BasicCancelOk { consumer_tag }
         | Method::BasicCancel { consumer_tag, .. } => format!(" {consumer_tag}"),
-        Method::BasicDeliver { consumer_tag, delivery_tag, redelivered, exchange, routing_key } => {
+        Method::BasicDeliver {
+            consumer_tag,
+            delivery_tag,
+            redelivered,
+            exchange,
+            routing_key,
+        } => {
             let (number, state) = (tag(delivery_tag), again(redelivered));
             format!(" {consumer_tag} {number} {state} {exchange:?} {routing_key}")
         }
-        Method::BasicGetOk { delivery_tag, redelivered, exchange, routing_key, message_count } => {
+        Method::BasicGetOk {
+            delivery_tag,
+            redelivered,
+            exchange,
+            routing_key,
+            message_count,
+        } => {
             let (number, state) = (tag(delivery_tag), again(redelivered));
             format!(" {number} {state} {exchange:?} {routing_key} left={message_count}")
         }
-        Method::BasicReturn { reply_code, reply_text, exchange, routing_key } => {
+        Method::BasicReturn {
+            reply_code,
+            reply_text,
+            exchange,
+            routing_key,
+        } => {
             format!(" {reply_code} {reply_text} {exchange:?} {routing_key}")
         }
-        Method::BasicAck { delivery_tag, multiple: false } => format!(" {}", tag(delivery_tag)),
-        Method::BasicAck { delivery_tag, multiple: true } => format!(" <={}", tag(delivery_tag)),
+        Method::BasicAck {
+            delivery_tag,
+            multiple: false,
+        } => format!(" {}", tag(delivery_tag)),
+        Method::BasicAck {
+            delivery_tag,
+            multiple: true,
+        } => format!(" <={}", tag(delivery_tag)),
         Method::BasicNack { delivery_tag, .. } => format!(" {}", tag(delivery_tag)),
         _ => String::new(),
     }
@@ -234,7 +308,13 @@ pub fn exchange<'a>(exchange: &'a str, kind: &'a str) -> Method<'a> {
 }
 
 pub fn bind<'a>(queue: &'a str, exchange: &'a str, routing_key: &'a str) -> Method<'a> {
-    Method::QueueBind { queue, exchange, routing_key, nowait: false, arguments: TableRef::EMPTY }
+    Method::QueueBind {
+        queue,
+        exchange,
+        routing_key,
+        nowait: false,
+        arguments: TableRef::EMPTY,
+    }
 }
 
 pub fn consume<'a>(queue: &'a str, consumer_tag: &'a str) -> Method<'a> {
@@ -250,15 +330,25 @@ pub fn consume<'a>(queue: &'a str, consumer_tag: &'a str) -> Method<'a> {
 }
 
 pub fn get(queue: &str) -> Method<'_> {
-    Method::BasicGet { queue, no_ack: false }
+    Method::BasicGet {
+        queue,
+        no_ack: false,
+    }
 }
 
 pub fn ack(tag: u64) -> Method<'static> {
-    Method::BasicAck { delivery_tag: DeliveryTag(tag), multiple: false }
+    Method::BasicAck {
+        delivery_tag: DeliveryTag(tag),
+        multiple: false,
+    }
 }
 
 pub fn qos(prefetch_count: u16, global: bool) -> Method<'static> {
-    Method::BasicQos { prefetch_size: 0, prefetch_count, global }
+    Method::BasicQos {
+        prefetch_size: 0,
+        prefetch_count,
+        global,
+    }
 }
 
 pub const PLAIN: BasicProperties<'static> = BasicProperties {
@@ -278,5 +368,7 @@ pub const PLAIN: BasicProperties<'static> = BasicProperties {
     cluster_id: None,
 };
 
-pub const PERSISTENT: BasicProperties<'static> =
-    BasicProperties { delivery_mode: Some(2), ..PLAIN };
+pub const PERSISTENT: BasicProperties<'static> = BasicProperties {
+    delivery_mode: Some(2),
+    ..PLAIN
+};

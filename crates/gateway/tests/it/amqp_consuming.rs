@@ -3,7 +3,8 @@
 use amqp::{DeliveryTag, Method, Table, TableRef};
 
 use crate::amqp_client::{
-    Client, PERSISTENT, PLAIN, ack, consume, declare, declare_with, exclusive, get, passive, qos, world,
+    Client, PERSISTENT, PLAIN, ack, consume, declare, declare_with, exclusive, get, passive, qos,
+    world,
 };
 use crate::world::World;
 
@@ -12,7 +13,13 @@ fn deliveries(lines: &[String]) -> Vec<String> {
     let short = |line: &String| {
         let words: Vec<_> = line.split(' ').collect();
         assert_eq!(words[1], "basic.deliver", "{line}");
-        format!("{} {} {} {}", words[2], words[3], words[4], words.last().unwrap())
+        format!(
+            "{} {} {} {}",
+            words[2],
+            words[3],
+            words[4],
+            words.last().unwrap()
+        )
     };
     lines.iter().map(short).collect()
 }
@@ -34,15 +41,46 @@ fn a_prefetch_limits_what_is_unsettled() {
     let lines = client.say(&mut world, 1, &[qos(2, false), consume("q", "c")]);
     assert_eq!(lines[..2], ["1 basic.qos-ok", "1 basic.consume-ok c"]);
     assert_eq!(deliveries(&lines[2..]), ["c 1 new 0", "c 2 new 1"]);
-    assert_eq!(deliveries(&client.say(&mut world, 1, &[ack(2)])), ["c 3 new 2"]);
-    let both = Method::BasicAck { delivery_tag: DeliveryTag(3), multiple: true };
-    assert_eq!(deliveries(&client.say(&mut world, 1, &[both])), ["c 4 new 3", "c 5 new 4"]);
-    let nack = Method::BasicNack { delivery_tag: DeliveryTag(4), multiple: false, requeue: true };
-    assert_eq!(deliveries(&client.say(&mut world, 1, &[nack])), ["c 6 again 3"]);
-    let cancel = Method::BasicCancel { consumer_tag: "c", nowait: false };
-    assert_eq!(client.say(&mut world, 1, &[cancel, cancel]), ["1 basic.cancel-ok c"; 2]);
-    let close = Method::ChannelClose { reply_code: 0, reply_text: "", class_id: 0, method_id: 0 };
-    let lines = client.say(&mut world, 1, &[close, Method::ChannelOpen, get("q"), get("q")]);
+    assert_eq!(
+        deliveries(&client.say(&mut world, 1, &[ack(2)])),
+        ["c 3 new 2"]
+    );
+    let both = Method::BasicAck {
+        delivery_tag: DeliveryTag(3),
+        multiple: true,
+    };
+    assert_eq!(
+        deliveries(&client.say(&mut world, 1, &[both])),
+        ["c 4 new 3", "c 5 new 4"]
+    );
+    let nack = Method::BasicNack {
+        delivery_tag: DeliveryTag(4),
+        multiple: false,
+        requeue: true,
+    };
+    assert_eq!(
+        deliveries(&client.say(&mut world, 1, &[nack])),
+        ["c 6 again 3"]
+    );
+    let cancel = Method::BasicCancel {
+        consumer_tag: "c",
+        nowait: false,
+    };
+    assert_eq!(
+        client.say(&mut world, 1, &[cancel, cancel]),
+        ["1 basic.cancel-ok c"; 2]
+    );
+    let close = Method::ChannelClose {
+        reply_code: 0,
+        reply_text: "",
+        class_id: 0,
+        method_id: 0,
+    };
+    let lines = client.say(
+        &mut world,
+        1,
+        &[close, Method::ChannelOpen, get("q"), get("q")],
+    );
     assert_eq!(
         lines,
         [
@@ -59,16 +97,29 @@ fn unknown_tags_close_the_channel() {
     for (method, ids) in [
         (ack(1), "60/80"),
         (ack(0), "60/80"),
-        (Method::BasicReject { delivery_tag: DeliveryTag(82), requeue: true }, "60/90"),
         (
-            Method::BasicNack { delivery_tag: DeliveryTag(9), multiple: true, requeue: true },
+            Method::BasicReject {
+                delivery_tag: DeliveryTag(82),
+                requeue: true,
+            },
+            "60/90",
+        ),
+        (
+            Method::BasicNack {
+                delivery_tag: DeliveryTag(9),
+                multiple: true,
+                requeue: true,
+            },
             "60/120",
         ),
     ] {
         let mut world = world();
         let mut client = Client::open(&mut world);
         let lines = client.say(&mut world, 1, &[method]);
-        assert!(lines[0].contains("406 PRECONDITION_FAILED - unknown delivery tag"), "{lines:?}");
+        assert!(
+            lines[0].contains("406 PRECONDITION_FAILED - unknown delivery tag"),
+            "{lines:?}"
+        );
         assert!(lines[0].ends_with(&format!("({ids})")), "{lines:?}");
     }
 }
@@ -92,7 +143,10 @@ fn recover_returns_everything_in_order() {
         ]
     );
     let lines = client.say(&mut world, 1, &[Method::BasicRecover { requeue: false }]);
-    assert_eq!(lines, ["0 connection.close 540 NOT_IMPLEMENTED - requeue=false (60/110)"]);
+    assert_eq!(
+        lines,
+        ["0 connection.close 540 NOT_IMPLEMENTED - requeue=false (60/110)"]
+    );
 }
 
 #[test]
@@ -102,9 +156,15 @@ fn a_global_prefetch_is_shared() {
     client.say(&mut world, 1, &[declare("a"), declare("b")]);
     publish(&mut client, &mut world, "a", &["a0", "a1", "a2"]);
     publish(&mut client, &mut world, "b", &["b0", "b1", "b2"]);
-    let lines =
-        client.say(&mut world, 1, &[qos(3, true), consume("a", "a"), consume("b", "b")]);
-    let got = lines.iter().filter(|line| line.contains("basic.deliver")).count();
+    let lines = client.say(
+        &mut world,
+        1,
+        &[qos(3, true), consume("a", "a"), consume("b", "b")],
+    );
+    let got = lines
+        .iter()
+        .filter(|line| line.contains("basic.deliver"))
+        .count();
     assert_eq!(got, 3, "{lines:?}");
     let mut tag = 1;
     let mut rest = 0;
@@ -116,15 +176,65 @@ fn a_global_prefetch_is_shared() {
     // All room again, and a queue that had run dry.
     let lines = publish(&mut client, &mut world, "a", &["a3"]);
     assert_eq!(deliveries(&lines), ["a 7 new a3"]);
+    // What a cancelled consumer was given goes on to count, until it is settled.
+    let cancel = Method::BasicCancel {
+        consumer_tag: "a",
+        nowait: true,
+    };
+    client.say(&mut world, 1, &[cancel, qos(1, true)]);
+    assert!(publish(&mut client, &mut world, "b", &["b3"]).is_empty());
+    assert_eq!(
+        deliveries(&client.say(&mut world, 1, &[ack(7)])),
+        ["b 8 new b3"]
+    );
+    // Without the window there is no limit.
+    assert_eq!(
+        client.say(&mut world, 1, &[qos(0, true)]),
+        ["1 basic.qos-ok"]
+    );
+    let lines = publish(&mut client, &mut world, "b", &["b4", "b5"]);
+    assert_eq!(deliveries(&lines), ["b 9 new b4", "b 10 new b5"]);
+}
+
+#[test]
+fn a_consumer_that_goes_leaves_its_room_to_the_others() {
+    let mut world = world();
+    let mut client = Client::open(&mut world);
+    client.say(
+        &mut world,
+        1,
+        &[declare("q"), qos(1, true), consume("q", "a")],
+    );
+    let lines = publish(&mut client, &mut world, "q", &["0", "1", "2"]);
+    assert_eq!(deliveries(&lines), ["a 1 new 0"]);
+    client.say(&mut world, 1, &[consume("q", "b")]);
+    // The room that the ack makes is asked for by `a`, which is gone when the answer comes.
+    let cancel = Method::BasicCancel {
+        consumer_tag: "a",
+        nowait: true,
+    };
+    let lines = client.say(&mut world, 1, &[ack(1), cancel]);
+    assert_eq!(deliveries(&lines), ["b 2 new 1"]);
+    assert_eq!(
+        deliveries(&client.say(&mut world, 1, &[ack(2)])),
+        ["b 3 new 2"]
+    );
 }
 
 #[test]
 fn consumers_take_turns_and_priorities_count() {
     let mut world = world();
     let mut client = Client::open(&mut world);
-    client.say(&mut world, 1, &[declare("q"), consume("q", "a"), consume("q", "b")]);
+    client.say(
+        &mut world,
+        1,
+        &[declare("q"), consume("q", "a"), consume("q", "b")],
+    );
     let lines = publish(&mut client, &mut world, "q", &["0", "1", "2", "3"]);
-    let turns: Vec<_> = lines.iter().map(|line| line.split(' ').nth(2).unwrap()).collect();
+    let turns: Vec<_> = lines
+        .iter()
+        .map(|line| line.split(' ').nth(2).unwrap())
+        .collect();
     assert_eq!(turns, ["a", "b", "a", "b"]);
     let high = Table::new().with("x-priority", 5).to_bytes();
     let high = Method::BasicConsume {
@@ -170,12 +280,21 @@ fn exclusive_consumers_suffer_nobody() {
 fn of_single_active_consumers_one_is_served() {
     let mut world = world();
     let mut client = Client::open(&mut world);
-    let single = Table::new().with("x-single-active-consumer", true).to_bytes();
+    let single = Table::new()
+        .with("x-single-active-consumer", true)
+        .to_bytes();
     let single = declare_with("q", TableRef::parse(&single).unwrap());
-    client.say(&mut world, 1, &[single, consume("q", "a"), consume("q", "b")]);
+    client.say(
+        &mut world,
+        1,
+        &[single, consume("q", "a"), consume("q", "b")],
+    );
     let lines = publish(&mut client, &mut world, "q", &["0", "1"]);
     assert_eq!(deliveries(&lines), ["a 1 new 0", "a 2 new 1"]);
-    let cancel = Method::BasicCancel { consumer_tag: "a", nowait: true };
+    let cancel = Method::BasicCancel {
+        consumer_tag: "a",
+        nowait: true,
+    };
     client.say(&mut world, 1, &[cancel]);
     let lines = publish(&mut client, &mut world, "q", &["2"]);
     assert_eq!(deliveries(&lines), ["b 3 new 2"]);
@@ -191,10 +310,18 @@ fn the_end_of_a_queue_is_told_to_those_who_understand() {
         let mut client = Client::connect(&mut world);
         world.send(client.session, b"AMQP\x00\x00\x09\x01");
         client.shake_hands(&mut world, capabilities);
-        client.say(&mut world, 1, &[Method::ChannelOpen, declare("q"), consume("q", "c")]);
+        client.say(
+            &mut world,
+            1,
+            &[Method::ChannelOpen, declare("q"), consume("q", "c")],
+        );
         let mut other = Client::open(&mut world);
-        let delete =
-            Method::QueueDelete { queue: "q", if_unused: false, if_empty: false, nowait: false };
+        let delete = Method::QueueDelete {
+            queue: "q",
+            if_unused: false,
+            if_empty: false,
+            nowait: false,
+        };
         other.say(&mut world, 1, &[delete]);
         assert_eq!(client.hear(&mut world), expected);
         // The tag is free again.
@@ -212,7 +339,10 @@ fn a_lost_connection_returns_what_it_held() {
     publish(&mut client, &mut world, "q", &["0", "1"]);
     client.say(&mut world, 1, &[get("q")]);
     world.hang_up(client.session);
-    assert_eq!(other.say(&mut world, 1, &[passive("q")]), ["1 queue.declare-ok q 2 0"]);
+    assert_eq!(
+        other.say(&mut world, 1, &[passive("q")]),
+        ["1 queue.declare-ok q 2 0"]
+    );
     let lines = other.say(&mut world, 1, &[get("q")]);
     assert_eq!(lines, ["1 basic.get-ok 1 again \"\" q left=1: 0"]);
 }

@@ -1,14 +1,25 @@
 //! From the protocol header to connection.open, heartbeats, and the ends of connections.
 
-use amqp::{Method, Table, TableRef, encode};
-use gateway::amqp::{AmqpDoor, Settings};
-use gateway::door::{Closing, Wire};
+use std::cell::Cell;
+use std::rc::Rc;
 
-use crate::amqp_client::{Client, declare, exclusive, passive, world};
+use amqp::{Method, Table, TableRef, encode};
+use broker::event::Event;
+use broker::id::{Millis, SessionId};
+use broker::topology::TopologyFact;
+use gateway::amqp::{AmqpDoor, Settings};
+use gateway::door::{Closing, Context, Door, Peer, Wire};
+
+use crate::amqp_client::{Client, PLAIN, declare, exclusive, passive, world};
 use crate::world::World;
 
 fn start_ok<'a>(mechanism: &'a str, response: &'a [u8], properties: TableRef<'a>) -> Method<'a> {
-    Method::ConnectionStartOk { client_properties: properties, mechanism, response, locale: "en_US" }
+    Method::ConnectionStartOk {
+        client_properties: properties,
+        mechanism,
+        response,
+        locale: "en_US",
+    }
 }
 
 #[test]
@@ -28,7 +39,10 @@ fn a_foreign_header_is_answered_by_ours() {
 #[test]
 fn who_is_refused_hears_so_only_if_it_can() {
     let capable = Table::new()
-        .with("capabilities", Table::new().with("authentication_failure_close", true))
+        .with(
+            "capabilities",
+            Table::new().with("authentication_failure_close", true),
+        )
         .to_bytes();
     let capable = TableRef::parse(&capable).unwrap();
     let refusal = "0 connection.close 403 ACCESS_REFUSED - Login was refused using \
@@ -45,8 +59,15 @@ fn who_is_refused_hears_so_only_if_it_can() {
         world.send(client.session, b"AMQP\x01\x01\x00\x09");
         assert_eq!(client.hear(&mut world), ["0 connection.start"]);
         let lines = client.say(&mut world, 0, &[start_ok(mechanism, response, properties)]);
-        assert_eq!(lines.first().map(String::as_str), heard, "{mechanism} {response:?}");
-        assert!(matches!(world.closing(client.session), Some(Closing::Grace { .. })));
+        assert_eq!(
+            lines.first().map(String::as_str),
+            heard,
+            "{mechanism} {response:?}"
+        );
+        assert!(matches!(
+            world.closing(client.session),
+            Some(Closing::Grace { .. })
+        ));
     }
 }
 
@@ -55,14 +76,28 @@ fn amqplain_is_served() {
     let mut world = world();
     let mut client = Client::connect(&mut world);
     world.send(client.session, b"AMQP\x00\x00\x09\x01");
-    let response = Table::new().with("LOGIN", "guest").with("PASSWORD", "guest").to_bytes();
-    let lines = client.say(&mut world, 0, &[start_ok("AMQPLAIN", &response, TableRef::EMPTY)]);
-    assert_eq!(lines, ["0 connection.start", "0 connection.tune 2047 131072 60"]);
+    let response = Table::new()
+        .with("LOGIN", "guest")
+        .with("PASSWORD", "guest")
+        .to_bytes();
+    let lines = client.say(
+        &mut world,
+        0,
+        &[start_ok("AMQPLAIN", &response, TableRef::EMPTY)],
+    );
+    assert_eq!(
+        lines,
+        ["0 connection.start", "0 connection.tune 2047 131072 60"]
+    );
 }
 
 #[test]
 fn what_cannot_be_tuned_or_opened_is_refused() {
-    let tune = |frame_max| Method::ConnectionTuneOk { channel_max: 10, frame_max, heartbeat: 0 };
+    let tune = |frame_max| Method::ConnectionTuneOk {
+        channel_max: 10,
+        frame_max,
+        heartbeat: 0,
+    };
     let open = |vhost| Method::ConnectionOpen { vhost };
     for (methods, expected) in [
         (
@@ -83,7 +118,11 @@ fn what_cannot_be_tuned_or_opened_is_refused() {
         let mut world = world();
         let mut client = Client::connect(&mut world);
         world.send(client.session, b"AMQP\x00\x00\x09\x01");
-        client.say(&mut world, 0, &[start_ok("PLAIN", b"\0guest\0guest", TableRef::EMPTY)]);
+        client.say(
+            &mut world,
+            0,
+            &[start_ok("PLAIN", b"\0guest\0guest", TableRef::EMPTY)],
+        );
         let lines = client.say(&mut world, 0, &methods);
         assert_eq!(lines.last().unwrap(), expected);
     }
@@ -128,9 +167,16 @@ fn what_is_exclusive_goes_before_the_answer_to_a_close() {
                   connection or the exclusive property value does not match that of the original \
                   declaration. (50/10)";
     assert_eq!(other.say(&mut world, 1, &[passive("mine")]), [locked]);
-    let close =
-        Method::ConnectionClose { reply_code: 200, reply_text: "bye", class_id: 0, method_id: 0 };
-    assert_eq!(client.say(&mut world, 0, &[close]), ["0 connection.close-ok"]);
+    let close = Method::ConnectionClose {
+        reply_code: 200,
+        reply_text: "bye",
+        class_id: 0,
+        method_id: 0,
+    };
+    assert_eq!(
+        client.say(&mut world, 0, &[close]),
+        ["0 connection.close-ok"]
+    );
     assert_eq!(world.closing(client.session), Some(Closing::Sent));
     let missing = "1 channel.close 404 NOT_FOUND - no queue 'mine' in vhost '/' (50/10)";
     let lines = other.say(
@@ -149,7 +195,10 @@ fn channels_are_counted_and_told_apart() {
     let second = "0 connection.close 504 CHANNEL_ERROR - second 'channel.open' seen (20/10)";
     assert_eq!(lines, [second]);
     let lines = client.say(&mut world, 1, &[declare("late")]);
-    assert!(lines.is_empty(), "nothing is heard of a connection that is being closed");
+    assert!(
+        lines.is_empty(),
+        "nothing is heard of a connection that is being closed"
+    );
     client.say(&mut world, 0, &[Method::ConnectionCloseOk]);
     assert_eq!(world.closing(client.session), Some(Closing::Sent));
 
@@ -185,10 +234,90 @@ fn only_what_works_is_announced() {
 
 #[test]
 fn the_end_of_the_server_is_told() {
-    let mut world = World::new(vec![(Wire::Amqp, Box::new(AmqpDoor::new(Settings::default())))]);
+    let mut world = World::new(vec![(
+        Wire::Amqp,
+        Box::new(AmqpDoor::new(Settings::default())),
+    )]);
     let mut client = Client::open(&mut world);
     world.stop();
     let expected = "0 connection.close 320 CONNECTION_FORCED - broker forced connection closure \
                     with reason 'shutdown' (0/0)";
     assert_eq!(client.hear(&mut world), [expected]);
+}
+
+/// A door whose alarm ends with the first tick after it is told.
+struct Alarmed {
+    door: AmqpDoor,
+    over: Rc<Cell<bool>>,
+}
+
+impl Door for Alarmed {
+    fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>) {
+        self.door.opened(session, peer, cx);
+    }
+
+    fn received(&mut self, session: SessionId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        self.door.received(session, bytes, cx)
+    }
+
+    fn event(&mut self, event: Event, cx: &mut Context<'_>) {
+        self.door.event(event, cx);
+    }
+
+    fn changed(&mut self, fact: &TopologyFact, cx: &mut Context<'_>) {
+        self.door.changed(fact, cx);
+    }
+
+    fn closed(&mut self, session: SessionId, cx: &mut Context<'_>) {
+        self.door.closed(session, cx);
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) {
+        if self.over.get() {
+            self.door.unblocked(cx);
+        }
+        self.door.tick(cx);
+    }
+
+    fn deadline(&self) -> Option<Millis> {
+        self.door.deadline()
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        self.door.finish(cx);
+    }
+}
+
+#[test]
+fn an_alarm_stops_publishers_after_the_message_that_shows_them() {
+    let over = Rc::new(Cell::new(false));
+    let mut door = AmqpDoor::new(Settings::default());
+    door.blocked("low on memory");
+    let door = Alarmed {
+        door,
+        over: Rc::clone(&over),
+    };
+    let mut world = World::new(vec![(Wire::Amqp, Box::new(door))]);
+    let mut client = Client::connect(&mut world);
+    world.send(client.session, b"AMQP\x00\x00\x09\x01");
+    client.shake_hands(&mut world, &["connection.blocked"]);
+    client.say(&mut world, 1, &[Method::ChannelOpen, declare("q")]);
+    let blocked = ["0 connection.blocked low on memory"];
+    assert_eq!(client.publish(&mut world, "", "q", &PLAIN, b"1"), blocked);
+    assert!(client.publish(&mut world, "", "q", &PLAIN, b"2").is_empty());
+    assert!(client.say(&mut world, 1, &[passive("q")]).is_empty());
+    let mut consumer = Client::open(&mut world);
+    let lines = consumer.say(&mut world, 1, &[passive("q")]);
+    assert_eq!(
+        lines,
+        ["1 queue.declare-ok q 1 0"],
+        "who only consumes goes on"
+    );
+    over.set(true);
+    world.pass_time(1);
+    let lines = client.hear(&mut world);
+    assert_eq!(
+        lines,
+        ["0 connection.unblocked", "1 queue.declare-ok q 2 0"]
+    );
 }

@@ -3,7 +3,8 @@
 use amqp::{BasicProperties, Method, Table, TableRef, Value};
 
 use crate::amqp_client::{
-    Client, PERSISTENT, PLAIN, ack, bind, declare, declare_with, doors, exclusive, get, passive, world,
+    Client, PERSISTENT, PLAIN, ack, bind, declare, declare_with, doors, exclusive, get, passive,
+    world,
 };
 
 const CONFIRM: Method<'static> = Method::ConfirmSelect { nowait: false };
@@ -16,11 +17,21 @@ fn confirms_count_from_one_and_follow_returns() {
     for (properties, key, expected) in [
         (PERSISTENT, "q", &["1 basic.ack 1"][..]),
         (PLAIN, "q", &["1 basic.ack 2"]),
-        (PLAIN, "no", &["1 basic.return 312 NO_ROUTE \"\" no: m", "1 basic.ack 3"]),
+        (
+            PLAIN,
+            "no",
+            &["1 basic.return 312 NO_ROUTE \"\" no: m", "1 basic.ack 3"],
+        ),
     ] {
-        assert_eq!(client.publish(&mut world, "", key, &properties, b"m"), expected);
+        assert_eq!(
+            client.publish(&mut world, "", key, &properties, b"m"),
+            expected
+        );
     }
-    assert_eq!(client.say(&mut world, 1, &[passive("q")]), ["1 queue.declare-ok q 2 0"]);
+    assert_eq!(
+        client.say(&mut world, 1, &[passive("q")]),
+        ["1 queue.declare-ok q 2 0"]
+    );
 }
 
 #[test]
@@ -32,12 +43,20 @@ fn what_was_confirmed_outlives_the_process() {
         client.publish(&mut world, "", "q", &PERSISTENT, body);
     }
     client.say(&mut world, 1, &[get("q"), ack(1)]);
-    let close = Method::ChannelClose { reply_code: 200, reply_text: "", class_id: 0, method_id: 0 };
+    let close = Method::ChannelClose {
+        reply_code: 200,
+        reply_text: "",
+        class_id: 0,
+        method_id: 0,
+    };
     assert_eq!(client.say(&mut world, 1, &[close]), ["1 channel.close-ok"]);
     world.crash(doors());
     let mut client = Client::open(&mut world);
     let lines = client.say(&mut world, 1, &[get("q"), get("q"), get("q")]);
-    let bodies: Vec<_> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    let bodies: Vec<_> = lines
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap())
+        .collect();
     assert_eq!(bodies, ["2", "3", "basic.get-empty"]);
     let lines = client.say(&mut world, 1, &[passive("gone")]);
     assert!(lines[0].contains("404 NOT_FOUND"), "{lines:?}");
@@ -56,24 +75,36 @@ fn faulty_messages_are_refused() {
         ),
         (
             "",
-            BasicProperties { expiration: Some(b"z"), ..PLAIN },
+            BasicProperties {
+                expiration: Some(b"z"),
+                ..PLAIN
+            },
             "406 PRECONDITION_FAILED - invalid expiration 'z': no_integer",
         ),
         (
             "",
-            BasicProperties { user_id: Some(b"admin"), ..PLAIN },
+            BasicProperties {
+                user_id: Some(b"admin"),
+                ..PLAIN
+            },
             "406 PRECONDITION_FAILED - user_id property set to 'admin' but authenticated user was \
              'guest'",
         ),
         (
             "",
-            BasicProperties { headers: TableRef::parse(&cc).ok(), ..PLAIN },
+            BasicProperties {
+                headers: TableRef::parse(&cc).ok(),
+                ..PLAIN
+            },
             "406 PRECONDITION_FAILED - invalid message: \
              {unacceptable_type_in_header,\"CC\",longstr}",
         ),
         (
             "",
-            BasicProperties { reply_to: Some(b"amq.rabbitmq.reply-to"), ..PLAIN },
+            BasicProperties {
+                reply_to: Some(b"amq.rabbitmq.reply-to"),
+                ..PLAIN
+            },
             "406 PRECONDITION_FAILED - fast reply consumer does not exist",
         ),
     ] {
@@ -89,14 +120,26 @@ fn copies_are_hidden_or_not() {
     let mut world = world();
     let mut client = Client::open(&mut world);
     let keys = |key: &str| Value::Array(vec![Value::from(key)]);
-    let headers = Table::new().with("CC", keys("b")).with("BCC", keys("c")).to_bytes();
-    let properties = BasicProperties { headers: TableRef::parse(&headers).ok(), ..PLAIN };
+    let headers = Table::new()
+        .with("CC", keys("b"))
+        .with("BCC", keys("c"))
+        .to_bytes();
+    let properties = BasicProperties {
+        headers: TableRef::parse(&headers).ok(),
+        ..PLAIN
+    };
     client.say(&mut world, 1, &[declare("a"), declare("b"), declare("c")]);
     client.publish(&mut world, "", "a", &properties, b"m");
     for queue in ["a", "b", "c"] {
         let lines = client.say(&mut world, 1, &[get(queue)]);
-        assert!(lines[0].contains(" \"\" a left=0 ") && lines[0].ends_with(": m"), "{lines:?}");
-        assert!(lines[0].contains("\"CC\"") && !lines[0].contains("BCC"), "{lines:?}");
+        assert!(
+            lines[0].contains(" \"\" a left=0 ") && lines[0].ends_with(": m"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[0].contains("\"CC\"") && !lines[0].contains("BCC"),
+            "{lines:?}"
+        );
     }
 }
 
@@ -104,25 +147,48 @@ fn copies_are_hidden_or_not() {
 fn the_dead_carry_their_history() {
     let mut world = world();
     let mut client = Client::open(&mut world);
-    let work = Table::new().with("x-dead-letter-exchange", "amq.fanout").to_bytes();
+    let work = Table::new()
+        .with("x-dead-letter-exchange", "amq.fanout")
+        .to_bytes();
     let work = declare_with("work", TableRef::parse(&work).unwrap());
-    client.say(&mut world, 1, &[work, declare("dead"), bind("dead", "amq.fanout", "")]);
+    client.say(
+        &mut world,
+        1,
+        &[work, declare("dead"), bind("dead", "amq.fanout", "")],
+    );
     client.publish(&mut world, "", "work", &PERSISTENT, b"bad");
     client.say(&mut world, 1, &[get("work")]);
-    let reject =
-        Method::BasicReject { delivery_tag: amqp::DeliveryTag(1), requeue: false };
+    let reject = Method::BasicReject {
+        delivery_tag: amqp::DeliveryTag(1),
+        requeue: false,
+    };
     client.say(&mut world, 1, &[reject]);
     let lines = client.say(&mut world, 1, &[get("dead")]);
-    assert!(lines[0].starts_with("1 basic.get-ok 2 new \"amq.fanout\" work left=0"), "{lines:?}");
-    assert!(lines[0].contains("x-death") && lines[0].contains("x-first-death-queue"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("1 basic.get-ok 2 new \"amq.fanout\" work left=0"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[0].contains("x-death") && lines[0].contains("x-first-death-queue"),
+        "{lines:?}"
+    );
 
-    let properties = BasicProperties { expiration: Some(b"100"), ..PLAIN };
+    let properties = BasicProperties {
+        expiration: Some(b"100"),
+        ..PLAIN
+    };
     client.publish(&mut world, "", "work", &properties, b"late");
     world.pass_time(99);
-    assert_eq!(client.say(&mut world, 1, &[get("dead")]), ["1 basic.get-empty"]);
+    assert_eq!(
+        client.say(&mut world, 1, &[get("dead")]),
+        ["1 basic.get-empty"]
+    );
     world.pass_time(20);
     let lines = client.say(&mut world, 1, &[get("dead")]);
-    assert!(lines[0].ends_with(": late") && lines[0].contains("original-expiration"), "{lines:?}");
+    assert!(
+        lines[0].ends_with(": late") && lines[0].contains("original-expiration"),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -19,9 +19,14 @@ fn refused(client: &mut Client, world: &mut World, method: Method<'_>) -> String
 fn queues_are_declared_again_only_alike() {
     let mut world = world();
     let mut client = Client::open(&mut world);
-    let ttl = Table::new().with("x-message-ttl", 1000).with("mine", "kept").to_bytes();
+    let ttl = Table::new()
+        .with("x-message-ttl", 1000)
+        .with("mine", "kept")
+        .to_bytes();
     let ttl = TableRef::parse(&ttl).unwrap();
-    let long = Table::new().with("x-message-ttl", Value::I64(1000)).to_bytes();
+    let long = Table::new()
+        .with("x-message-ttl", Value::I64(1000))
+        .to_bytes();
     let long = TableRef::parse(&long).unwrap();
     let ok = ["1 queue.declare-ok q 0 0"];
     assert_eq!(client.say(&mut world, 1, &[declare_with("q", ttl)]), ok);
@@ -73,10 +78,14 @@ fn what_we_do_not_honour_is_refused() {
         "1 channel.close 406 PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'q' in \
          vhost '/': \"not supported yet\" (50/10)"
     );
+    assert_eq!(
+        refused(&mut client, &mut world, Method::TxCommit),
+        "1 channel.close 406 PRECONDITION_FAILED - channel is not transactional (90/20)"
+    );
     let lines = client.say(&mut world, 1, &[Method::TxSelect]);
     assert_eq!(
         lines,
-        ["0 connection.close 540 NOT_IMPLEMENTED - the tx class is not supported yet (90/10)"]
+        ["0 connection.close 540 NOT_IMPLEMENTED - tx.select is not supported yet (90/10)"]
     );
 }
 
@@ -87,7 +96,10 @@ fn exchanges_are_declared_again_only_alike() {
     let ok = ["1 exchange.declare-ok"];
     assert_eq!(client.say(&mut world, 1, &[exchange("x", "topic")]), ok);
     assert_eq!(client.say(&mut world, 1, &[exchange("x\r\n", "topic")]), ok);
-    assert_eq!(client.say(&mut world, 1, &[exchange("amq.fanout", "fanout")]), ok);
+    assert_eq!(
+        client.say(&mut world, 1, &[exchange("amq.fanout", "fanout")]),
+        ok
+    );
     for (method, expected) in [
         (
             exchange("x", "direct"),
@@ -107,7 +119,11 @@ fn exchanges_are_declared_again_only_alike() {
             "403 ACCESS_REFUSED - exchange name 'amq.y' contains reserved prefix 'amq.*' (40/10)",
         ),
         (
-            Method::ExchangeDelete { exchange: "amq.direct", if_unused: false, nowait: false },
+            Method::ExchangeDelete {
+                exchange: "amq.direct",
+                if_unused: false,
+                nowait: false,
+            },
             "403 ACCESS_REFUSED - deletion of system exchange 'amq.direct' in vhost '/' not \
              allowed (40/20)",
         ),
@@ -124,12 +140,20 @@ fn exchanges_are_declared_again_only_alike() {
         assert_eq!(found, format!("1 channel.close {expected}"));
     }
     client.say(&mut world, 1, &[declare("q"), bind("q", "x", "k")]);
-    let unused = Method::ExchangeDelete { exchange: "x", if_unused: true, nowait: false };
+    let unused = Method::ExchangeDelete {
+        exchange: "x",
+        if_unused: true,
+        nowait: false,
+    };
     assert_eq!(
         refused(&mut client, &mut world, unused),
         "1 channel.close 406 PRECONDITION_FAILED - exchange 'x' in vhost '/' in use (40/20)"
     );
-    let delete = Method::ExchangeDelete { exchange: "x", if_unused: false, nowait: false };
+    let delete = Method::ExchangeDelete {
+        exchange: "x",
+        if_unused: false,
+        nowait: false,
+    };
     let lines = client.say(&mut world, 1, &[delete, delete]);
     assert_eq!(lines, ["1 exchange.delete-ok", "1 exchange.delete-ok"]);
 }
@@ -145,7 +169,9 @@ fn an_empty_name_is_the_queue_declared_last() {
     client.publish(&mut world, "amq.direct", &name, &PLAIN, b"m");
     assert_eq!(
         client.say(&mut world, 1, &[get("")]),
-        [format!("1 basic.get-ok 1 new \"amq.direct\" {name} left=0: m")]
+        [format!(
+            "1 basic.get-ok 1 new \"amq.direct\" {name} left=0: m"
+        )]
     );
 }
 
@@ -153,7 +179,11 @@ fn an_empty_name_is_the_queue_declared_last() {
 fn messages_find_their_way() {
     let mut world = world();
     let mut client = Client::open(&mut world);
-    let any = Table::new().with("x-match", "any").with("a", 1).with("x-b", 2).to_bytes();
+    let any = Table::new()
+        .with("x-match", "any")
+        .with("a", 1)
+        .with("x-b", 2)
+        .to_bytes();
     let headers = Method::QueueBind {
         queue: "h",
         exchange: "amq.match",
@@ -183,7 +213,10 @@ fn messages_find_their_way() {
             chain,
         ],
     );
-    assert_eq!(lines[4..], [["1 queue.bind-ok"; 4].as_slice(), &["1 exchange.bind-ok"]].concat());
+    assert_eq!(
+        lines[4..],
+        [["1 queue.bind-ok"; 4].as_slice(), &["1 exchange.bind-ok"]].concat()
+    );
     let table = |key, value: i32| Table::new().with(key, value).to_bytes();
     let (a, b) = (table("a", 1), table("x-b", 2));
     for (exchange, key, headers, expected) in [
@@ -202,11 +235,18 @@ fn messages_find_their_way() {
         assert_eq!(lines.len(), usize::from(expected.is_empty()), "{lines:?}");
         for queue in ["d", "t", "f", "h"] {
             let lines = client.say(&mut world, 1, &[get(queue)]);
-            assert_eq!(lines[0] != "1 basic.get-empty", queue == expected, "{exchange} {lines:?}");
+            assert_eq!(
+                lines[0] != "1 basic.get-empty",
+                queue == expected,
+                "{exchange} {lines:?}"
+            );
         }
     }
     let lines = client.publish(&mut world, "amq.direct", "j", &PLAIN, b"back");
-    assert_eq!(lines, ["1 basic.return 312 NO_ROUTE \"amq.direct\" j: back"]);
+    assert_eq!(
+        lines,
+        ["1 basic.return 312 NO_ROUTE \"amq.direct\" j: back"]
+    );
 }
 
 #[test]
@@ -227,7 +267,10 @@ fn queues_are_purged_and_deleted_under_conditions() {
         "1 channel.close 406 PRECONDITION_FAILED - queue 'q' in vhost '/' not empty (50/40)"
     );
     client.say(&mut world, 1, &[get("q")]);
-    let purge = Method::QueuePurge { queue: "q", nowait: false };
+    let purge = Method::QueuePurge {
+        queue: "q",
+        nowait: false,
+    };
     assert_eq!(client.say(&mut world, 1, &[purge]), ["1 queue.purge-ok 1"]);
     client.say(&mut world, 1, &[consume("q", "c")]);
     assert_eq!(
@@ -251,8 +294,18 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
         nowait: false,
         arguments: TableRef::EMPTY,
     };
-    let cancel = Method::BasicCancel { consumer_tag: "c", nowait: false };
+    let cancel = Method::BasicCancel {
+        consumer_tag: "c",
+        nowait: false,
+    };
     let lines = client.say(&mut world, 1, &[auto_delete, consume("q", "c"), cancel]);
-    assert_eq!(lines, ["1 queue.declare-ok q 0 0", "1 basic.consume-ok c", "1 basic.cancel-ok c"]);
+    assert_eq!(
+        lines,
+        [
+            "1 queue.declare-ok q 0 0",
+            "1 basic.consume-ok c",
+            "1 basic.cancel-ok c"
+        ]
+    );
     assert!(refused(&mut client, &mut world, passive("q")).contains("404"));
 }

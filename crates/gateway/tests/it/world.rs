@@ -69,7 +69,7 @@ impl World {
                 gateway::remoting::predeclared(&gateway::remoting::Settings::default()),
             ]
             .concat(),
-            birth: |_| None,
+            birth: gateway::birth::birth,
             limits: Limits::default(),
             tag_hash: gateway::partition::tag_hash,
         };
@@ -97,7 +97,10 @@ impl World {
         let session = wire.session(self.connections);
         self.links.links.insert(session, Link::default());
         let end = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let peer = Peer { remote: end(50_000), local: end(5_672) };
+        let peer = Peer {
+            remote: end(50_000),
+            local: end(5_672),
+        };
         self.at(wire, |door, cx| door.opened(session, peer, cx));
         self.run();
         session
@@ -105,7 +108,9 @@ impl World {
 
     /// Bytes come from a peer.
     pub fn send(&mut self, session: SessionId, bytes: &[u8]) {
-        let Some(link) = self.links.links.get_mut(&session) else { return };
+        let Some(link) = self.links.links.get_mut(&session) else {
+            return;
+        };
         link.inbox.extend_from_slice(bytes);
         link.stirred = true;
         self.run();
@@ -113,7 +118,11 @@ impl World {
 
     /// What a peer has been sent since it was asked last.
     pub fn take(&mut self, session: SessionId) -> Vec<u8> {
-        self.links.links.get_mut(&session).map(|link| std::mem::take(&mut link.out)).unwrap_or_default()
+        self.links
+            .links
+            .get_mut(&session)
+            .map(|link| std::mem::take(&mut link.out))
+            .unwrap_or_default()
     }
 
     /// How the door has asked to end a connection, if it has.
@@ -135,7 +144,10 @@ impl World {
         let end = self.now.plus(ms);
         while self.now < end {
             let doors = self.doors.iter().filter_map(|(_, door)| door.deadline());
-            let next = doors.chain(self.node.deadline()).filter(|at| *at > self.now).min();
+            let next = doors
+                .chain(self.node.deadline())
+                .filter(|at| *at > self.now)
+                .min();
             self.now = next.map_or(end, |at| at.min(end));
             for wire in self.wires() {
                 self.at(wire, |door, cx| door.tick(cx));
@@ -150,7 +162,9 @@ impl World {
         self.doors = doors;
         self.links = Cables::default();
         self.node = Node::new(self.config.clone());
-        self.log.records.retain(|message, _| message.shard() == ShardId::LOG);
+        self.log
+            .records
+            .retain(|message, _| message.shard() == ShardId::LOG);
         for frame in &self.log.frames {
             let metas: Vec<_> = frame
                 .heads
@@ -220,7 +234,12 @@ impl World {
     /// Works until nobody has anything left to do.
     pub fn run(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            let stirred = self.links.links.iter().find(|(_, link)| link.stirred).map(|(id, _)| *id);
+            let stirred = self
+                .links
+                .links
+                .iter()
+                .find(|(_, link)| link.stirred)
+                .map(|(id, _)| *id);
             if let Some(session) = stirred {
                 self.read(session);
             } else if self.node.has_work() {
@@ -233,12 +252,18 @@ impl World {
     }
 
     fn read(&mut self, session: SessionId) {
-        let Some(link) = self.links.links.get_mut(&session) else { return };
+        let Some(link) = self.links.links.get_mut(&session) else {
+            return;
+        };
         link.stirred = false;
         let inbox = std::mem::take(&mut link.inbox);
-        let Some(wire) = Wire::of(session) else { return };
+        let Some(wire) = Wire::of(session) else {
+            return;
+        };
         let mut consumed = 0;
-        self.at(wire, |door, cx| consumed = door.received(session, &inbox, cx));
+        self.at(wire, |door, cx| {
+            consumed = door.received(session, &inbox, cx)
+        });
         if let Some(link) = self.links.links.get_mut(&session) {
             link.inbox.splice(0..0, inbox[consumed..].iter().copied());
         }
@@ -277,7 +302,9 @@ fn tell(doors: &mut [(Wire, Box<dyn Door>)], event: Event, cx: &mut Context<'_>)
     let session = match &event {
         Event::Changed(fact) => {
             let fact = Arc::clone(fact);
-            return doors.iter_mut().for_each(|(_, door)| door.changed(&fact, cx));
+            return doors
+                .iter_mut()
+                .for_each(|(_, door)| door.changed(&fact, cx));
         }
         Event::Done { session, .. }
         | Event::Stored { session, .. }
@@ -305,7 +332,10 @@ impl Log {
             return None;
         }
         let index = frame.index;
-        self.frames.push(Frame { records: Vec::new(), ..frame });
+        self.frames.push(Frame {
+            records: Vec::new(),
+            ..frame
+        });
         Some(index)
     }
 }
@@ -353,11 +383,21 @@ impl Links for Cables {
 impl Access for Porter {
     fn authenticate(&self, name: &str, password: &[u8], _loopback: bool) -> Result<User, Denied> {
         let known = ["guest", "admin"].contains(&name) && name.as_bytes() == password;
-        if known { Ok(User { name: name.into(), tags: Vec::new() }) } else { Err(Denied) }
+        if known {
+            Ok(User {
+                name: name.into(),
+                tags: Vec::new(),
+            })
+        } else {
+            Err(Denied)
+        }
     }
 
     fn anonymous(&self, _loopback: bool) -> Result<User, Denied> {
-        Ok(User { name: "".into(), tags: Vec::new() })
+        Ok(User {
+            name: "".into(),
+            tags: Vec::new(),
+        })
     }
 
     fn authorize(&self, _user: &User, _action: Action, resource: Resource<'_>) -> bool {

@@ -56,7 +56,7 @@ impl Running {
         let (tell, told) = mpsc::channel();
         let its_gauge = gauge.clone();
         let thread = std::thread::spawn(move || {
-            let server = Server::open(&config, doors(&its_gauge))?;
+            let server = Server::open(&config, |_| doors(&its_gauge))?;
             let addresses = server
                 .addresses()
                 .map(|(_, address)| address)
@@ -394,7 +394,7 @@ fn an_orderly_stop_says_goodbye_and_keeps_everything() {
 fn a_second_server_is_locked_out() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(config(dir.path()));
-    let refused = Server::open(&config(dir.path()), doors(&Gauge::default()));
+    let refused = Server::open(&config(dir.path()), |_| doors(&Gauge::default()));
     assert!(matches!(
         refused,
         Err(Fault::Store(store::StoreError::Locked { .. }))
@@ -407,7 +407,7 @@ fn an_open_listener_needs_a_user() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     config.listeners.bind = "0.0.0.0".parse().unwrap();
-    let refused = Server::open(&config, doors(&Gauge::default()))
+    let refused = Server::open(&config, |_| doors(&Gauge::default()))
         .err()
         .expect("refused");
     assert!(refused.to_string().contains("[[users]]"), "{refused}");
@@ -417,7 +417,7 @@ fn an_open_listener_needs_a_user() {
         tags: Vec::new(),
         loopback_only: false,
     });
-    assert!(Server::open(&config, doors(&Gauge::default())).is_ok());
+    assert!(Server::open(&config, |_| doors(&Gauge::default())).is_ok());
 }
 
 /// In a process of its own, made by [`Killed::start`]; on its own it does nothing.
@@ -426,7 +426,8 @@ fn serve_in_a_process_of_its_own() {
     let Ok(data_dir) = std::env::var("TROIKA_TEST_DATA_DIR") else {
         return;
     };
-    let mut server = Server::open(&config(Path::new(&data_dir)), doors(&Gauge::default())).unwrap();
+    let mut server =
+        Server::open(&config(Path::new(&data_dir)), |_| doors(&Gauge::default())).unwrap();
     server.take_signals().unwrap();
     println!("{}", server.ready_line());
     std::io::stdout().flush().unwrap();

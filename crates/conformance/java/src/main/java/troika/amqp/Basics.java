@@ -82,7 +82,7 @@ public final class Basics {
   static void consume(Scenario s, Connection c) throws Exception {
     Channel ch = c.createChannel();
     String q = s.name("java-consumed");
-    ch.queueDeclare(q, true, false, false, Map.of("x-max-length", 1000));
+    ch.queueDeclare(q, true, false, false, Map.of("x-message-ttl", 60000));
     for (int i = 0; i < 10; i++) ch.basicPublish("", q, MessageProperties.PERSISTENT_TEXT_PLAIN, ("" + i).getBytes());
     BlockingQueue<Delivery> seen = new LinkedBlockingQueue<>();
     BlockingQueue<String> cancelled = new LinkedBlockingQueue<>();
