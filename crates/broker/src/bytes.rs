@@ -121,8 +121,10 @@ impl<'a> Reader<'a> {
     }
 
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Undecodable> {
-        let (taken, rest) =
-            self.rest.split_at_checked(length).ok_or(Undecodable("end of bytes"))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(Undecodable("end of bytes"))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -140,13 +142,21 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Undecodable>,
     ) -> Result<Option<T>, Undecodable> {
-        if self.flag()? { read(self).map(Some) } else { Ok(None) }
+        if self.flag()? {
+            read(self).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// A count that is believed only as far as the remaining bytes can hold that many items.
     pub fn count(&mut self) -> Result<usize, Undecodable> {
         let count = usize::try_from(self.number()?).map_err(|_| Undecodable("count"))?;
-        if count > self.rest.len() { Err(Undecodable("count")) } else { Ok(count) }
+        if count > self.rest.len() {
+            Err(Undecodable("count"))
+        } else {
+            Ok(count)
+        }
     }
 }
 

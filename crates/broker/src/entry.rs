@@ -87,7 +87,9 @@ impl Entry {
         }
         let now_units = now.0 / Self::EXPIRY_UNIT_MS;
         let distance = self.aux().wrapping_sub(now_units as u32) as i32;
-        Some(Millis((now_units as i64 + i64::from(distance)).max(0) as u64 * Self::EXPIRY_UNIT_MS))
+        Some(Millis(
+            (now_units as i64 + i64::from(distance)).max(0) as u64 * Self::EXPIRY_UNIT_MS,
+        ))
     }
 
     pub fn has_expired(self, now: Millis) -> bool {
@@ -111,10 +113,16 @@ mod tests {
     fn fields_do_not_touch() {
         let entry = Entry::new(Index(MessageRef::INDEX_MAX), 0, EntryFlags(0), u32::MAX, 0);
         assert_eq!((entry.index().0, entry.slot()), (MessageRef::INDEX_MAX, 0));
-        assert_eq!((entry.flags().0, entry.size(), entry.aux()), (0, u32::MAX, 0));
+        assert_eq!(
+            (entry.flags().0, entry.size(), entry.aux()),
+            (0, u32::MAX, 0)
+        );
         let entry = Entry::new(Index(0), MessageRef::SLOT_MAX, EntryFlags(255), 0, u32::MAX);
         assert_eq!((entry.index().0, entry.slot()), (0, MessageRef::SLOT_MAX));
-        assert_eq!((entry.flags().0, entry.size(), entry.aux()), (255, 0, u32::MAX));
+        assert_eq!(
+            (entry.flags().0, entry.size(), entry.aux()),
+            (255, 0, u32::MAX)
+        );
         assert_eq!(Entry::from_bytes(entry.to_bytes()), entry);
     }
 
@@ -125,7 +133,10 @@ mod tests {
             let aux = Entry::expiry_aux(now.plus(life), now);
             let entry = Entry::new(Index(1), 0, EntryFlags::EXPIRES, 1, aux);
             let at = entry.expires(now).unwrap();
-            assert!(at >= now.plus(life) && at.since(now.plus(life)) < 8, "life {life}");
+            assert!(
+                at >= now.plus(life) && at.since(now.plus(life)) < 8,
+                "life {life}"
+            );
             assert!(entry.has_expired(now.plus(life + 8)));
         }
     }

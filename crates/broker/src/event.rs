@@ -17,20 +17,47 @@ use crate::topology::{Answer as TopologyAnswer, TopologyFact};
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
     /// The answer to a command that carried this token.
-    Done { session: SessionId, token: Token, result: Result<Answer, Refusal> },
+    Done {
+        session: SessionId,
+        token: Token,
+        result: Result<Answer, Refusal>,
+    },
     /// A published message is where it should be, and stays there.
-    Stored { session: SessionId, token: Token, message: MessageRef, at: Option<(PartitionId, Position)> },
+    Stored {
+        session: SessionId,
+        token: Token,
+        message: MessageRef,
+        at: Option<(PartitionId, Position)>,
+    },
     Deliver(Delivery),
     /// The answer to `Get`: what was there, and how many messages are ready behind it.
-    Got { session: SessionId, token: Token, delivery: Option<Delivery>, ready: u64 },
+    Got {
+        session: SessionId,
+        token: Token,
+        delivery: Option<Delivery>,
+        ready: u64,
+    },
     /// A fetch would find something.
-    Ready { session: SessionId, consumer: ConsumerId },
+    Ready {
+        session: SessionId,
+        consumer: ConsumerId,
+    },
     /// A browsing consumer has seen everything.
-    BrowseEnded { session: SessionId, consumer: ConsumerId },
+    BrowseEnded {
+        session: SessionId,
+        consumer: ConsumerId,
+    },
     /// The queue is gone, and the consumer with it.
-    Cancelled { session: SessionId, consumer: ConsumerId },
+    Cancelled {
+        session: SessionId,
+        consumer: ConsumerId,
+    },
     /// The answer to `Read`.
-    Read { session: SessionId, token: Token, result: ReadResult },
+    Read {
+        session: SessionId,
+        token: Token,
+        result: ReadResult,
+    },
     /// The topology that doors see has changed, in this way.
     Changed(Arc<TopologyFact>),
 }

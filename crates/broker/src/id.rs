@@ -48,7 +48,11 @@ impl QueueId {
     }
 
     pub fn durability(self) -> Durability {
-        if self.0 & 1 == 1 { Durability::Volatile } else { Durability::Durable }
+        if self.0 & 1 == 1 {
+            Durability::Volatile
+        } else {
+            Durability::Durable
+        }
     }
 }
 

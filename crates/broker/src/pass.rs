@@ -107,7 +107,11 @@ impl Batch {
             self.records.extend_from_slice(part);
         }
         let size = u32::try_from(self.records.len() - start).expect("a record fits 4 GB");
-        self.heads.push(Head { size, summary, destinations });
+        self.heads.push(Head {
+            size,
+            summary,
+            destinations,
+        });
         (self.heads.len() - 1) as u16
     }
 }
@@ -162,13 +166,21 @@ impl Pass {
         if envelope.attempts > 0 {
             flags = flags.with(EntryFlags::ATTEMPTED);
         }
-        let summary = Summary { flags, expires: envelope.expires, tag_hash: publish.tag_hash };
+        let summary = Summary {
+            flags,
+            expires: envelope.expires,
+            tag_hash: publish.tag_hash,
+        };
         let mut placed = [None, None];
-        for (place, durability) in
-            placed.iter_mut().zip([Durability::Durable, Durability::Volatile])
+        for (place, durability) in placed
+            .iter_mut()
+            .zip([Durability::Durable, Durability::Volatile])
         {
-            let mut mine =
-                publish.destinations.iter().copied().filter(|d| d.durability() == durability);
+            let mut mine = publish
+                .destinations
+                .iter()
+                .copied()
+                .filter(|d| d.durability() == durability);
             let Some(first) = mine.next() else { continue };
             let destinations = std::iter::once(first).chain(mine).collect();
             let batches = match durability {
@@ -186,11 +198,22 @@ impl Pass {
             }
             let number = batches.len() - 1;
             let slot = batches[number].push(envelope, native, summary, destinations);
-            *place = Some(Placed { batch: number as u32, slot });
+            *place = Some(Placed {
+                batch: number as u32,
+                slot,
+            });
         }
         let producer = publish.producer.map(|p| (Box::from(p.name), p.sequence));
         let [durable, volatile] = placed;
-        self.push(session, Command::Publish { token: publish.token, durable, volatile, producer });
+        self.push(
+            session,
+            Command::Publish {
+                token: publish.token,
+                durable,
+                volatile,
+                producer,
+            },
+        );
     }
 
     /// Opens a transaction: everything pushed for any session until [`Pass::commit`] belongs to
@@ -198,7 +221,11 @@ impl Pass {
     pub fn begin(&mut self, session: SessionId) {
         assert!(!self.in_transaction, "transactions do not nest");
         self.in_transaction = true;
-        if self.durable.last().is_some_and(|batch| !batch.heads.is_empty()) {
+        if self
+            .durable
+            .last()
+            .is_some_and(|batch| !batch.heads.is_empty())
+        {
             self.durable.push(Batch::default());
         }
         self.push(session, Command::Begin);
@@ -230,49 +257,111 @@ pub enum Command {
         producer: Option<(Box<str>, u64)>,
     },
     /// Answered by `Done` when everything that this session asked before it is durable.
-    Barrier { token: Token },
+    Barrier {
+        token: Token,
+    },
     /// Made by [`Pass::begin`].
     Begin,
     /// Made by [`Pass::commit`].
-    Commit { token: Token },
+    Commit {
+        token: Token,
+    },
 
     /// Changes the topology. A barrier: send nothing more until it is answered by `Done`.
-    Change { token: Token, change: Change },
+    Change {
+        token: Token,
+        change: Change,
+    },
     /// Deletes a queue under conditions that only its shard can check. A barrier.
-    DeleteQueue { token: Token, name: Arc<str>, condition: DeleteCondition },
+    DeleteQueue {
+        token: Token,
+        name: Arc<str>,
+        condition: DeleteCondition,
+    },
     /// Removes what is ready; answered with how many messages that were.
-    Purge { token: Token, queue: QueueId },
+    Purge {
+        token: Token,
+        queue: QueueId,
+    },
     /// Answered with [`Answer::Status`](crate::event::Answer::Status); counts as a use of the
     /// queue for its idle limit.
-    Status { token: Token, queue: QueueId },
+    Status {
+        token: Token,
+        queue: QueueId,
+    },
 
     /// Attaches a receiver. Answered by `Done` before its first delivery.
-    Attach { token: Token, consumer: ConsumerId, queue: QueueId, options: ConsumerOptions },
+    Attach {
+        token: Token,
+        consumer: ConsumerId,
+        queue: QueueId,
+        options: ConsumerOptions,
+    },
     /// Ends it: no delivery follows the answer. What it holds stays held until it is settled.
-    Detach { token: Token, consumer: ConsumerId },
+    Detach {
+        token: Token,
+        consumer: ConsumerId,
+    },
     /// How many more messages it may be given.
-    Credit { consumer: ConsumerId, credit: Credit },
+    Credit {
+        consumer: ConsumerId,
+        credit: Credit,
+    },
     /// Gives up to `count` messages now; what is not there now is not owed. A consumer with
     /// [`Credit::None`] is told by `Ready` when a fetch that came short would find more.
-    Fetch { consumer: ConsumerId, count: u32 },
+    Fetch {
+        consumer: ConsumerId,
+        count: u32,
+    },
     /// One message for a holder that need not be attached; answered by `Got`.
-    Get { token: Token, queue: QueueId, holder: ConsumerId, mode: Mode },
+    Get {
+        token: Token,
+        queue: QueueId,
+        holder: ConsumerId,
+        mode: Mode,
+    },
     /// Settles positions, held or not; one that is settled already is passed over.
-    Settle { queue: QueueId, positions: Positions, outcome: Outcome },
+    Settle {
+        queue: QueueId,
+        positions: Positions,
+        outcome: Outcome,
+    },
 
     /// Reads a partition from an offset; answered by `Read`.
-    Read { token: Token, read: Read },
+    Read {
+        token: Token,
+        read: Read,
+    },
     /// Answered with [`Answer::Bounds`](crate::event::Answer::Bounds).
-    Bounds { token: Token, partition: PartitionId },
+    Bounds {
+        token: Token,
+        partition: PartitionId,
+    },
     /// The first offset stored at or after a time, or the last at or before it; answered with
     /// [`Answer::Offset`](crate::event::Answer::Offset).
-    OffsetAt { token: Token, partition: PartitionId, time: Millis, side: Side },
+    OffsetAt {
+        token: Token,
+        partition: PartitionId,
+        time: Millis,
+        side: Side,
+    },
     /// Where a group stands; answered with `Offset`, `None` if it never said.
-    Cursor { token: Token, group: GroupId, partition: PartitionId },
+    Cursor {
+        token: Token,
+        group: GroupId,
+        partition: PartitionId,
+    },
     /// Where a group shall go on. Not answered.
-    SetCursor { group: GroupId, partition: PartitionId, offset: Position },
+    SetCursor {
+        group: GroupId,
+        partition: PartitionId,
+        offset: Position,
+    },
     /// One stored message by its name; answered with `Message` or refused with `NoMessage`.
-    Find { token: Token, message: MessageRef },
+    Find {
+        token: Token,
+        message: MessageRef,
+    },
 
     /// The session can take no more for now; deliveries stop until `Resume`.
     Hold,
@@ -359,7 +448,10 @@ pub enum Outcome {
     ReleaseUntouched,
     /// To the queue's dead-letter address, else to the fallback, else dropped. The cause is the
     /// consumer's own words.
-    Reject { fallback: Option<DeadLetter>, cause: Option<Box<str>> },
+    Reject {
+        fallback: Option<DeadLetter>,
+        cause: Option<Box<str>>,
+    },
     /// The consumer found it expired.
     Expired,
     /// Sent on to where it says, then settled, in one frame.

@@ -172,7 +172,16 @@ impl Death {
             .collect::<Result<Vec<_>, _>>()?;
         let expires = reader.option(|r| r.number().map(Millis))?;
         let cause = reader.option(|r| r.str().map(Box::from))?;
-        Ok(Death { queue, reason, count, time, address, keys, expires, cause })
+        Ok(Death {
+            queue,
+            reason,
+            count,
+            time,
+            address,
+            keys,
+            expires,
+            cause,
+        })
     }
 }
 
@@ -196,10 +205,18 @@ impl<'a> Record<'a> {
         let priority = reader.u8()?;
         let received = Millis(reader.number()?);
         let has = |bit: u8| flags & bit != 0;
-        let expires = if has(EXPIRES) { Some(Millis(reader.number()?)) } else { None };
+        let expires = if has(EXPIRES) {
+            Some(Millis(reader.number()?))
+        } else {
+            None
+        };
         let address = reader.str()?;
         let key = reader.str()?;
-        let partition = if has(PARTITION) { Some(reader.u32()?) } else { None };
+        let partition = if has(PARTITION) {
+            Some(reader.u32()?)
+        } else {
+            None
+        };
         let origin = if has(ORIGIN) {
             let raw = reader.number()?;
             Some(MessageRef::from_u64(raw).ok_or(Undecodable("origin"))?)
@@ -207,8 +224,9 @@ impl<'a> Record<'a> {
             None
         };
         let attempts = reader.u32()?;
-        let deaths =
-            (0..reader.count()?).map(|_| Death::decode(&mut reader)).collect::<Result<_, _>>()?;
+        let deaths = (0..reader.count()?)
+            .map(|_| Death::decode(&mut reader))
+            .collect::<Result<_, _>>()?;
         let start = reader.u32()?;
         let length = reader.u32()?;
         let native = reader.rest();
@@ -268,9 +286,13 @@ mod tests {
 
     #[test]
     fn an_envelope_comes_back() {
-        for envelope in
-            [full(), Envelope { body: 0..4, ..Envelope::new(Language(2), "", "q", Millis(1)) }]
-        {
+        for envelope in [
+            full(),
+            Envelope {
+                body: 0..4,
+                ..Envelope::new(Language(2), "", "q", Millis(1))
+            },
+        ] {
             let mut bytes = Vec::new();
             envelope.encode(&mut bytes);
             bytes.extend_from_slice(b"abcd");

@@ -14,23 +14,52 @@ pub enum Kind {
 /// Why a command was refused. `name` is the thing it was refused for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    NotFound { kind: Kind, name: Box<str> },
+    NotFound {
+        kind: Kind,
+        name: Box<str>,
+    },
     /// The name is taken by an address of another router, or by one with partitions.
-    AddressTaken { name: Box<str> },
+    AddressTaken {
+        name: Box<str>,
+    },
     /// Redeclared with a field that differs. Values are in the words of the declarer.
-    Inequivalent { kind: Kind, name: Box<str>, field: Field, received: Box<str>, current: Box<str> },
+    Inequivalent {
+        kind: Kind,
+        name: Box<str>,
+        field: Field,
+        received: Box<str>,
+        current: Box<str>,
+    },
     /// Opaque arguments differ; the door that declares compares them and words the answer.
-    ArgumentsDiffer { kind: Kind, name: Box<str> },
+    ArgumentsDiffer {
+        kind: Kind,
+        name: Box<str>,
+    },
     /// The queue belongs to another session.
-    Locked { name: Box<str> },
+    Locked {
+        name: Box<str>,
+    },
     /// A consumer asked to be, or already is, the only one.
-    ExclusiveUse { name: Box<str> },
-    InUse { kind: Kind, name: Box<str> },
-    NotEmpty { name: Box<str> },
+    ExclusiveUse {
+        name: Box<str>,
+    },
+    InUse {
+        kind: Kind,
+        name: Box<str>,
+    },
+    NotEmpty {
+        name: Box<str>,
+    },
     /// The thing belongs to the broker itself.
-    Reserved { kind: Kind, name: Box<str> },
+    Reserved {
+        kind: Kind,
+        name: Box<str>,
+    },
     /// A limit with a name was reached.
-    LimitReached { limit: &'static str, max: u64 },
+    LimitReached {
+        limit: &'static str,
+        max: u64,
+    },
     /// The disk is full: nothing but settling goes on.
     DiskFull,
     /// The transaction is unknown or was rolled back.
@@ -57,7 +86,13 @@ impl fmt::Display for Refusal {
             Refusal::AddressTaken { name } => {
                 write!(f, "the name \"{name}\" is taken by another kind of address")
             }
-            Refusal::Inequivalent { kind, name, field, received, current } => write!(
+            Refusal::Inequivalent {
+                kind,
+                name,
+                field,
+                received,
+                current,
+            } => write!(
                 f,
                 "{kind} \"{name}\" has {field:?} {current}, not {received}, as declared again"
             ),

@@ -1,6 +1,5 @@
 //! Who may come in, and what they may do. One question for every door.
 
-
 /// Someone who has come in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct User {
@@ -31,7 +30,12 @@ pub struct Denied;
 
 /// The one authority for every door.
 pub trait Access {
-    fn authenticate(&self, name: &str, password: &[u8], from_loopback: bool) -> Result<User, Denied>;
+    fn authenticate(
+        &self,
+        name: &str,
+        password: &[u8],
+        from_loopback: bool,
+    ) -> Result<User, Denied>;
 
     /// A peer that brings no credentials at all, as OpenWire and RocketMQ allow from this
     /// machine.
@@ -39,4 +43,3 @@ pub trait Access {
 
     fn authorize(&self, user: &User, action: Action, resource: Resource<'_>) -> bool;
 }
-

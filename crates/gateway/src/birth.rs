@@ -21,7 +21,10 @@ pub fn birth(name: &str) -> Option<BirthBinding> {
         Some(prefix) if prefix.ends_with('.') => format!("{prefix}#"),
         Some(_) | None => topic.to_owned(),
     };
-    Some(BirthBinding { source: TOPICS.to_owned(), key })
+    Some(BirthBinding {
+        source: TOPICS.to_owned(),
+        key,
+    })
 }
 
 #[cfg(test)]
@@ -31,7 +34,10 @@ mod tests {
     #[test]
     fn only_consumers_of_virtual_topics_are_born_bound() {
         for (queue, key) in [
-            ("Consumer.A.VirtualTopic.orders", Some("VirtualTopic.orders")),
+            (
+                "Consumer.A.VirtualTopic.orders",
+                Some("VirtualTopic.orders"),
+            ),
             ("Consumer.A.VirtualTopic.a.b", Some("VirtualTopic.a.b")),
             ("Consumer.A.VirtualTopic.>", Some("VirtualTopic.#")),
             ("Consumer.A.VirtualTopic.", None),

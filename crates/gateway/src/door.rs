@@ -99,7 +99,9 @@ pub enum Closing {
     Sent,
     /// When everything is sent and the peer has closed its side, or after so long: what it still
     /// sends is given to the door, which discards it.
-    Grace { limit_ms: u64 },
+    Grace {
+        limit_ms: u64,
+    },
 }
 
 /// One door. All its methods return at once.
@@ -132,4 +134,9 @@ pub trait Door {
     /// The server stops: peers are told if the wire has a word for it. Every connection is closed
     /// when what was written is sent, and its door hears `closed`.
     fn stopping(&mut self, _cx: &mut Context<'_>) {}
+
+    /// What the operator should hear of, since this was asked last.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

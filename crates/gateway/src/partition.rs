@@ -104,7 +104,9 @@ mod tests {
     fn a_key_keeps_its_partition_and_the_rest_take_turns() {
         let mut chooser = Chooser::new();
         let mut number = |write, order| {
-            chooser.choose(AddressId(7), &partitions(write), order).map(|chosen| chosen.number)
+            chooser
+                .choose(AddressId(7), &partitions(write), order)
+                .map(|chosen| chosen.number)
         };
         assert_eq!(number(0, Order::Free), None);
         let first = number(4, Order::Key("customer-1"));

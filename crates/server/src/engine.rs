@@ -298,15 +298,17 @@ impl Engine {
     }
 
     fn loaded(&mut self, id: MessageId, record: Result<Arc<[u8]>, LoadError>) -> Result<(), Fault> {
+        let message = MessageRef::from_u64(id.number());
+        let message = message.expect("the store names messages as the broker does");
         match record {
             Ok(record) => {
-                let message = MessageRef::from_u64(id.number());
-                let message = message.expect("the store names messages as the broker does");
                 self.bodies.loaded.insert(message, record);
+                self.node.record_loaded(message);
                 Ok(())
             }
-            Err(reason @ LoadError::Gone(_)) => {
-                tracing::warn!(%reason, "nothing to read back");
+            Err(LoadError::Gone(_)) => {
+                // Settled in the meantime, or asked for by a name that never was.
+                self.node.record_gone(message);
                 Ok(())
             }
             Err(reason @ LoadError::Failed(_)) => Err(Fault::Load { reason }),

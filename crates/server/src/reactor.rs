@@ -262,6 +262,9 @@ impl Reactor {
     fn finish(&mut self) {
         for door in self.doors.each() {
             self.core.with(|cx| door.finish(cx));
+            for note in door.take_notes() {
+                tracing::warn!("{note}");
+            }
         }
     }
 

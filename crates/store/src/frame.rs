@@ -90,11 +90,24 @@ impl FrameBuilder {
         for length in sizes {
             let record = &records[start..start + length as usize];
             let crc = crc(record);
-            drafts.push(Draft { start: start as u32, length, crc, ..Draft::default() });
+            drafts.push(Draft {
+                start: start as u32,
+                length,
+                crc,
+                ..Draft::default()
+            });
             start += length as usize;
         }
-        assert_eq!(start, records.len(), "the sizes of the records do not add up");
-        let builder = FrameBuilder { drafts, records, ..FrameBuilder::default() };
+        assert_eq!(
+            start,
+            records.len(),
+            "the sizes of the records do not add up"
+        );
+        let builder = FrameBuilder {
+            drafts,
+            records,
+            ..FrameBuilder::default()
+        };
         let fits = builder.drafts.len() <= FRAME_MESSAGES_MAX && builder.bytes() <= FRAME_BYTES_MAX;
         if fits { Ok(builder) } else { Err(FrameFull) }
     }

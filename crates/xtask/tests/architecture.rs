@@ -6,7 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/xtask").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("crates/xtask")
+        .to_path_buf()
 }
 
 /// For each crate: the workspace crates that it may use outside its tests.
@@ -17,7 +21,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("broker", &[]),
     ("store", &[]),
     ("gateway", &["amqp", "broker", "openwire", "remoting"]),
-    ("server", &["amqp", "broker", "gateway", "openwire", "remoting", "store"]),
+    (
+        "server",
+        &["amqp", "broker", "gateway", "openwire", "remoting", "store"],
+    ),
     ("troika", &["server"]),
     ("conformance", &[]),
     ("xtask", &[]),
@@ -27,7 +34,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const PURE_MAY_USE: &[(&str, &[&str])] = &[
     ("amqp", &["bytes"]),
     ("openwire", &["bytes", "flate2"]),
-    ("remoting", &["bytes", "flate2", "crc32fast", "serde", "serde_json"]),
+    (
+        "remoting",
+        &["bytes", "flate2", "crc32fast", "serde", "serde_json"],
+    ),
     ("broker", &["rpds"]),
 ];
 
@@ -42,7 +52,13 @@ const CLOCKS_FILES_CHANCE: &[&str] = &[
     "getrandom",
     "rand::",
 ];
-const SOCKETS: &[&str] = &["TcpListener", "TcpStream", "UdpSocket", "UnixStream", "mio::"];
+const SOCKETS: &[&str] = &[
+    "TcpListener",
+    "TcpStream",
+    "UdpSocket",
+    "UnixStream",
+    "mio::",
+];
 /// The domain speaks no protocol's language.
 const PROTOCOL_WORDS: &[&str] = &[
     "amqp", "rabbit", "openwire", "activemq", "jms", "rocketmq", "remoting", "stomp", "exchange",
@@ -62,7 +78,10 @@ fn sources(crate_name: &str) -> Vec<(PathBuf, String)> {
         }
     }
     let mut found = Vec::new();
-    walk(&root().join("crates").join(crate_name).join("src"), &mut found);
+    walk(
+        &root().join("crates").join(crate_name).join("src"),
+        &mut found,
+    );
     found
 }
 
@@ -132,7 +151,13 @@ fn crates_use_only_what_they_may() {
     let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
     let mut found: Vec<_> = fs::read_dir(root().join("crates"))
         .expect("the crates")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
         .collect();
     found.sort();
     let mut known: Vec<_> = allowed.keys().map(|name| name.to_string()).collect();
@@ -141,7 +166,10 @@ fn crates_use_only_what_they_may() {
     for (name, may) in &allowed {
         for dependency in dependencies(&manifest(name)) {
             let ours = allowed.contains_key(dependency.as_str());
-            assert!(!ours || may.contains(&dependency.as_str()), "{name} must not use {dependency}");
+            assert!(
+                !ours || may.contains(&dependency.as_str()),
+                "{name} must not use {dependency}"
+            );
         }
     }
 }
@@ -150,15 +178,24 @@ fn crates_use_only_what_they_may() {
 fn pure_crates_stay_pure() {
     for (name, may) in PURE_MAY_USE {
         for dependency in dependencies(&manifest(name)) {
-            assert!(may.contains(&dependency.as_str()), "{name} must not use {dependency}");
+            assert!(
+                may.contains(&dependency.as_str()),
+                "{name} must not use {dependency}"
+            );
         }
     }
-    check(&["amqp", "openwire", "remoting", "broker", "gateway"], CLOCKS_FILES_CHANCE);
+    check(
+        &["amqp", "openwire", "remoting", "broker", "gateway"],
+        CLOCKS_FILES_CHANCE,
+    );
 }
 
 #[test]
 fn only_the_server_opens_sockets() {
-    check(&["amqp", "openwire", "remoting", "broker", "gateway", "store"], SOCKETS);
+    check(
+        &["amqp", "openwire", "remoting", "broker", "gateway", "store"],
+        SOCKETS,
+    );
 }
 
 #[test]
@@ -180,5 +217,10 @@ fn canaries_are_caught() {
         assert_eq!(offences(line, words).len(), 1, "{line}");
     }
     assert!(offences("let operand = exchanged;", PROTOCOL_WORDS).is_empty());
-    assert_eq!(dependencies("[dependencies]\nbroker.workspace = true\n# x\nmio = \"1\"\n[dev-dependencies]\nserver = {}\n"), ["broker", "mio"]);
+    assert_eq!(
+        dependencies(
+            "[dependencies]\nbroker.workspace = true\n# x\nmio = \"1\"\n[dev-dependencies]\nserver = {}\n"
+        ),
+        ["broker", "mio"]
+    );
 }

@@ -382,6 +382,8 @@ impl Dispatch {
             Credit::Add(count) => attached.credit.saturating_add(u64::from(count)),
             Credit::Unlimited => u64::MAX,
         };
+        // A consumer can change between getting and fetching while it is attached.
+        attached.options.credit = credit;
         let queue = attached.queue;
         self.mark_dirty(queue, ledger);
     }
@@ -391,6 +393,7 @@ impl Dispatch {
             return;
         };
         attached.fetching = attached.fetching.saturating_add(count);
+        attached.told = false;
         let queue = attached.queue;
         self.mark_dirty(queue, ledger);
     }
@@ -493,6 +496,9 @@ impl Dispatch {
         let Some(state) = self.queues.remove(&queue) else {
             return;
         };
+        for serial in self.reads.queue_removed(queue) {
+            self.doom_decided(serial);
+        }
         if let Some(at) = state.check {
             self.checks.remove(&(at, queue));
         }

@@ -136,6 +136,14 @@ impl Reads {
         here
     }
 
+    /// The serials of what waits for a page of a queue that is gone.
+    pub fn queue_removed(&mut self, queue: QueueId) -> Vec<u64> {
+        let all = std::mem::take(&mut self.doomed);
+        let (gone, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.queue == queue);
+        self.doomed = rest;
+        gone.into_iter().map(|doomed| doomed.serial).collect()
+    }
+
     /// A record can never be read again: whoever asked for it by name is told with the next step.
     pub fn record_gone(&mut self, message: MessageRef) {
         for (_, _, work) in &mut self.loading {

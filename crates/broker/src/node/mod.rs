@@ -9,8 +9,15 @@
 //! order even if nothing of them is logged, so that the topology has one history. `planned` is
 //! ahead of `visible` by exactly the pending facts.
 //!
-//! Caveat: the volatile part of a transaction becomes visible when it is handed over, not when
-//! its durable part is synced.
+//! What was asked for by [`Load`](crate::event::Load) is answered by [`Node::record_loaded`],
+//! [`Node::record_gone`] or [`Node::page_loaded`]; nothing is asked for twice within a second.
+//! A barrier, and a commit, are answered when the messages that were rejected before are where
+//! they should be, too.
+//!
+//! Caveats: the volatile part of a transaction becomes visible when it is handed over, not when
+//! its durable part is synced. A message that a transaction has sent on (to a dead-letter address
+//! or by a forward) is settled and stored in a frame behind that of the transaction: a crash
+//! between the two gives it back, as redelivered, though the commit was not answered then.
 
 mod handle;
 mod moves;

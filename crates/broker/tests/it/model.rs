@@ -15,7 +15,7 @@ use super::chance::Chance;
 use super::world::{Sync, World};
 
 const QUEUES: [&str; 2] = ["a", "b"];
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 200;
 const STEPS: u64 = 120;
 
 /// A queue and a number, which is the order in which messages were sent.

@@ -319,7 +319,6 @@ impl Stage {
             }),
             "crash" => {
                 self.world.crash();
-                self.held.clear();
                 self.consumers.clear();
             }
             other => panic!("no verb {other}"),

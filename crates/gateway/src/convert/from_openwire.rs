@@ -51,11 +51,16 @@ pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
         body,
         persistent: envelope.persistent,
         priority: Some(envelope.priority),
-        message_id: message.message_id.map(|id| Cow::Owned(message_id_text(&id))),
+        message_id: message
+            .message_id
+            .map(|id| Cow::Owned(message_id_text(&id))),
         correlation_id: message.correlation_id.map(JavaStr::to_str),
         reply_to: message.reply_to.map(reply),
         kind: message.message_type.map(JavaStr::to_str),
-        timestamp: u64::try_from(message.timestamp).ok().filter(|at| *at > 0).map(Millis),
+        timestamp: u64::try_from(message.timestamp)
+            .ok()
+            .filter(|at| *at > 0)
+            .map(Millis),
         expires: envelope.expires,
         user: message.user_id.map(JavaStr::to_str),
         group: message.group_id.map(JavaStr::to_str),
@@ -77,7 +82,10 @@ fn reply(destination: DestinationRef<'_>) -> Reply<'_> {
     match destination.kind {
         DestinationKind::Queue | DestinationKind::TempQueue => Reply::Queue(name),
         DestinationKind::Topic => Reply::Topic(name),
-        DestinationKind::TempTopic => Reply::Address { address: name, key: Cow::Borrowed("") },
+        DestinationKind::TempTopic => Reply::Address {
+            address: name,
+            key: Cow::Borrowed(""),
+        },
     }
 }
 
@@ -85,8 +93,13 @@ type Members<'a> = Vec<(Cow<'a, str>, Scalar<'a>)>;
 
 /// As many as can be read.
 fn properties<'a>(message: &MessageRef<'a>) -> Members<'a> {
-    let Ok(entries) = message.properties(PrimitiveLimits::default()) else { return Vec::new() };
-    entries.map_while(Result::ok).map(|(key, value)| (key.to_str(), scalar(value))).collect()
+    let Ok(entries) = message.properties(PrimitiveLimits::default()) else {
+        return Vec::new();
+    };
+    entries
+        .map_while(Result::ok)
+        .map(|(key, value)| (key.to_str(), scalar(value)))
+        .collect()
 }
 
 fn body<'a>(message: &MessageRef<'a>, properties: &mut Members<'a>) -> Body<'a> {
@@ -147,9 +160,7 @@ fn scalar(value: ValueRef<'_>) -> Scalar<'_> {
                 .map(|(key, value)| (key.to_str(), scalar(value)))
                 .collect(),
         ),
-        ValueRef::List(items) => {
-            Scalar::List(items.map_while(Result::ok).map(scalar).collect())
-        }
+        ValueRef::List(items) => Scalar::List(items.map_while(Result::ok).map(scalar).collect()),
     }
 }
 
@@ -165,7 +176,10 @@ fn owned_body<'a>(body: Body<'_>) -> Body<'a> {
 }
 
 fn owned_members<'a>(members: Members<'_>) -> Members<'a> {
-    members.into_iter().map(|(key, value)| (Cow::Owned(key.into_owned()), owned(value))).collect()
+    members
+        .into_iter()
+        .map(|(key, value)| (Cow::Owned(key.into_owned()), owned(value)))
+        .collect()
 }
 
 fn owned<'a>(scalar: Scalar<'_>) -> Scalar<'a> {

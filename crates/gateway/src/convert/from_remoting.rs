@@ -57,7 +57,10 @@ pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
         properties.push((Cow::Borrowed(FLAG), Scalar::Int(stored.flag)));
     }
     if stored.reconsume_times != 0 {
-        properties.push((Cow::Borrowed(RECONSUME_TIMES), Scalar::Int(stored.reconsume_times)));
+        properties.push((
+            Cow::Borrowed(RECONSUME_TIMES),
+            Scalar::Int(stored.reconsume_times),
+        ));
     }
     let mut portable = Portable {
         body,
@@ -86,10 +89,7 @@ pub fn portable<'a>(record: &Record<'a>) -> Portable<'a> {
     portable
 }
 
-fn body<'a>(
-    stored: &Stored<'a>,
-    properties: &mut Vec<(Cow<'a, str>, Scalar<'a>)>,
-) -> Body<'a> {
+fn body<'a>(stored: &Stored<'a>, properties: &mut Vec<(Cow<'a, str>, Scalar<'a>)>) -> Body<'a> {
     let compressed = match sys_flag::compression(stored.sys_flag) {
         Compression::None => return Body::Bytes(Cow::Borrowed(stored.body)),
         Compression::Zlib => match message::inflate(stored.body, INFLATED_BYTES_MAX) {

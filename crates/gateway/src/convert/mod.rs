@@ -82,7 +82,10 @@ pub enum Reply<'a> {
     /// A key on the topic address.
     Topic(Cow<'a, str>),
     /// An address and a key.
-    Address { address: Cow<'a, str>, key: Cow<'a, str> },
+    Address {
+        address: Cow<'a, str>,
+        key: Cow<'a, str>,
+    },
 }
 
 /// Reads a record, whatever its language; one of an unknown language, which only a newer version

@@ -68,7 +68,10 @@ pub fn message<'a>(
             Some(Destination::queue(&**key))
         }
         Some(Reply::Address { address, key }) => {
-            fields.add(REPLY_TO, Value::String(format!("address://{address}/{key}").into()));
+            fields.add(
+                REPLY_TO,
+                Value::String(format!("address://{address}/{key}").into()),
+            );
             None
         }
     };
@@ -76,8 +79,11 @@ pub fn message<'a>(
         fields.add(key, value(scalar));
     }
     let (kind, content) = content(&portable.body);
-    let producer_id =
-        ProducerId { connection_id: FOREIGN_PRODUCER.into(), value: 0, session_id: 0 };
+    let producer_id = ProducerId {
+        connection_id: FOREIGN_PRODUCER.into(),
+        value: 0,
+        session_id: 0,
+    };
     Message {
         base: BaseCommand::default(),
         kind,
@@ -93,9 +99,17 @@ pub fn message<'a>(
         correlation_id,
         persistent: portable.persistent,
         expiration: envelope.expires.map_or(0, |at| at.0.cast_signed()),
-        priority: portable.priority.unwrap_or(envelope.priority).min(9).cast_signed(),
+        priority: portable
+            .priority
+            .unwrap_or(envelope.priority)
+            .min(9)
+            .cast_signed(),
         reply_to,
-        timestamp: portable.timestamp.unwrap_or(envelope.received).0.cast_signed(),
+        timestamp: portable
+            .timestamp
+            .unwrap_or(envelope.received)
+            .0
+            .cast_signed(),
         message_type,
         content,
         marshalled_properties: fields.finish(),
@@ -133,7 +147,8 @@ impl Fields {
 
     fn finish<'a>(mut self) -> Option<Cow<'a, [u8]>> {
         if self.dropped > 0 {
-            self.properties.push((DROPPED.into(), Value::Int(self.dropped)));
+            self.properties
+                .push((DROPPED.into(), Value::Int(self.dropped)));
         }
         if self.properties.is_empty() {
             return None;
@@ -147,9 +162,10 @@ impl Fields {
 fn content<'a>(body: &Body<'a>) -> (MessageKind, Option<Cow<'a, [u8]>>) {
     match body {
         Body::None => (MessageKind::Plain, None),
-        Body::Text(text) => {
-            (MessageKind::Text, Some(Cow::Owned(openwire::body::encode_text(text))))
-        }
+        Body::Text(text) => (
+            MessageKind::Text,
+            Some(Cow::Owned(openwire::body::encode_text(text))),
+        ),
         Body::Bytes(bytes) | Body::Object(bytes) => (MessageKind::Bytes, Some(bytes.clone())),
         Body::Map(members) => {
             let mut bytes = Vec::new();
@@ -189,5 +205,131 @@ fn value(scalar: &Scalar<'_>) -> Value {
         Scalar::Map(members) => Value::Map(entries(members)),
         Scalar::List(items) => Value::List(items.iter().map(value).collect()),
         Scalar::Timestamp(at) => Value::Long(at.0.cast_signed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::id::{Index, Millis, ShardId};
+    use broker::record::Record;
+
+    use super::*;
+    use crate::convert::from_openwire;
+    use crate::language;
+
+    fn name() -> MessageRef {
+        MessageRef::new(ShardId::LOG, Index(9), 2)
+    }
+
+    /// What our own clients would read of a foreign message, in the common form again.
+    fn there_and_back(portable: &Portable<'_>, look: impl FnOnce(&Portable<'_>)) {
+        let mut envelope = Envelope::new(language::AMQP, "", "q", Millis(77));
+        envelope.persistent = portable.persistent;
+        envelope.expires = portable.expires;
+        envelope.priority = portable.priority.unwrap_or(4);
+        let message = message(portable, &envelope, name());
+        let mut native = Vec::new();
+        let body = openwire::encode_canonical(&message, &mut native).unwrap();
+        envelope.body = body.start as u32..body.end as u32;
+        look(&from_openwire::portable(&Record {
+            envelope,
+            native: &native,
+        }));
+    }
+
+    #[test]
+    fn what_both_languages_have_survives() {
+        let scalars = vec![
+            ("null".into(), Scalar::Null),
+            ("bool".into(), Scalar::Bool(true)),
+            ("byte".into(), Scalar::Byte(-1)),
+            ("short".into(), Scalar::Short(-2)),
+            ("int".into(), Scalar::Int(3)),
+            ("long".into(), Scalar::Long(i64::MIN)),
+            ("float".into(), Scalar::Float(1.5)),
+            ("double".into(), Scalar::Double(-0.1)),
+            ("char".into(), Scalar::Char(0xD83D)),
+            ("text".into(), Scalar::Text("a\0é😀".into())),
+            ("bytes".into(), Scalar::Bytes(Cow::Borrowed(b"\x00\xFF"))),
+            (
+                "list".into(),
+                Scalar::List(vec![Scalar::Int(1), Scalar::Null]),
+            ),
+            (
+                "map".into(),
+                Scalar::Map(vec![("k".into(), Scalar::Bool(false))]),
+            ),
+        ];
+        let items = scalars.iter().map(|(_, scalar)| scalar.clone()).collect();
+        for body in [
+            Body::None,
+            Body::Text("a\0é😀".into()),
+            Body::Bytes(Cow::Borrowed(b"\x00\x01")),
+            Body::Map(scalars.clone()),
+            Body::List(items),
+        ] {
+            let portable = Portable {
+                body,
+                persistent: true,
+                priority: Some(7),
+                message_id: Some("ID:m".into()),
+                correlation_id: Some("c".into()),
+                reply_to: Some(Reply::Queue("r".into())),
+                kind: Some("news".into()),
+                timestamp: Some(Millis(5)),
+                expires: Some(Millis(99)),
+                user: Some("u".into()),
+                group: Some("g".into()),
+                group_sequence: Some(3),
+                properties: scalars.clone(),
+                ..Portable::default()
+            };
+            there_and_back(&portable, |back| assert_eq!(*back, portable));
+        }
+    }
+
+    #[test]
+    fn what_has_no_place_is_shown_as_a_property_or_counted() {
+        let long = "x".repeat(40_000);
+        let portable = Portable {
+            body: Body::Object(Cow::Borrowed(b"obj")),
+            reply_to: Some(Reply::Address {
+                address: "ex".into(),
+                key: "k".into(),
+            }),
+            correlation_id: Some(long.as_str().into()),
+            keys: Some("k1".into()),
+            content_type: Some("text/x".into()),
+            properties: vec![
+                (long.as_str().into(), Scalar::Int(1)),
+                ("when".into(), Scalar::Timestamp(Millis(8))),
+            ],
+            ..Portable::default()
+        };
+        there_and_back(&portable, |back| {
+            assert_eq!(back.body, Body::Bytes(Cow::Borrowed(b"obj")));
+            assert_eq!((&back.correlation_id, &back.reply_to), (&None, &None));
+            assert_eq!(back.timestamp, Some(Millis(77)), "when it was received");
+            assert_eq!(
+                back.message_id.as_deref(),
+                Some(&*format!("{FOREIGN_PRODUCER}:0:0:{}", name().as_u64())),
+                "named after our record"
+            );
+            let shown: Vec<_> = back
+                .properties
+                .iter()
+                .map(|(key, value)| (&**key, value.clone()))
+                .collect();
+            assert_eq!(
+                shown,
+                [
+                    ("KEYS", Scalar::Text("k1".into())),
+                    ("TROIKA_CONTENT_TYPE", Scalar::Text("text/x".into())),
+                    ("TROIKA_REPLY_TO", Scalar::Text("address://ex/k".into())),
+                    ("when", Scalar::Long(8)),
+                    ("TROIKA_DROPPED", Scalar::Int(2)),
+                ]
+            );
+        });
     }
 }

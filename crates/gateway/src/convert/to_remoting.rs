@@ -26,9 +26,7 @@ use std::net::SocketAddr;
 use broker::id::MessageRef;
 use broker::record::Envelope;
 use remoting::message::properties::{self, name};
-use remoting::message::{
-    PROPERTIES_BYTES_MAX, Record as Stored, UniqueKey, body_crc,
-};
+use remoting::message::{PROPERTIES_BYTES_MAX, Record as Stored, UniqueKey, body_crc};
 
 use super::{Body, Portable, Reply, Scalar, from_remoting};
 
@@ -205,9 +203,10 @@ fn scalar_text<'s>(scalar: &'s Scalar<'_>) -> Cow<'s, str> {
         // By way of its text, so that 1.1 stays 1.1.
         Scalar::Float(value) => java_double(value.to_string().parse().unwrap_or(f64::NAN)).into(),
         Scalar::Double(value) => java_double(*value).into(),
-        Scalar::Char(unit) => {
-            char::from_u32(u32::from(*unit)).unwrap_or(char::REPLACEMENT_CHARACTER).to_string().into()
-        }
+        Scalar::Char(unit) => char::from_u32(u32::from(*unit))
+            .unwrap_or(char::REPLACEMENT_CHARACTER)
+            .to_string()
+            .into(),
         Scalar::Text(text) => Cow::Borrowed(text),
         Scalar::Bytes(bytes) => base64(bytes).into(),
         Scalar::Map(members) => json_map(members).into(),
@@ -338,7 +337,10 @@ mod tests {
         let portable = Portable {
             body: Body::Map(vec![
                 ("a".into(), Scalar::Int(1)),
-                ("b".into(), Scalar::List(vec![Scalar::Text("q\"".into()), Scalar::Null])),
+                (
+                    "b".into(),
+                    Scalar::List(vec![Scalar::Text("q\"".into()), Scalar::Null]),
+                ),
                 ("c".into(), Scalar::Bytes(Cow::Borrowed(b"hi!!"))),
             ]),
             keys: Some("k1 k2".into()),
@@ -355,7 +357,10 @@ mod tests {
         let (stored, size) = Stored::decode(&bytes).unwrap();
         assert_eq!(size, bytes.len());
         assert_eq!(stored.body, br#"{"a":1,"b":["q\"",null],"c":"aGkhIQ=="}"#);
-        assert_eq!((stored.topic, stored.queue_id, stored.queue_offset), ("T", 3, 5));
+        assert_eq!(
+            (stored.topic, stored.queue_id, stored.queue_offset),
+            ("T", 3, 5)
+        );
         let properties = stored.properties();
         for (key, value) in [
             ("TAGS", "TagA"),
@@ -376,15 +381,30 @@ mod tests {
     #[test]
     fn properties_that_do_not_fit_are_dropped_and_counted() {
         let properties = (0..40)
-            .map(|n| (format!("p{n}").into(), Scalar::Text("x".repeat(1000).into())))
+            .map(|n| {
+                (
+                    format!("p{n}").into(),
+                    Scalar::Text("x".repeat(1000).into()),
+                )
+            })
             .collect();
-        let bytes = written(&Portable { properties, ..Portable::default() });
+        let bytes = written(&Portable {
+            properties,
+            ..Portable::default()
+        });
         let (stored, _) = Stored::decode(&bytes).unwrap();
         assert!(stored.properties.len() <= PROPERTIES_BYTES_MAX);
         assert!(stored.properties().get("p0").is_some());
         assert_eq!(stored.properties().get("p39"), None);
         let dropped: usize = stored.properties().get(DROPPED).unwrap().parse().unwrap();
-        assert_eq!(stored.properties().iter().filter(|(k, _)| k.starts_with('p')).count(), 40 - dropped);
+        assert_eq!(
+            stored
+                .properties()
+                .iter()
+                .filter(|(k, _)| k.starts_with('p'))
+                .count(),
+            40 - dropped
+        );
     }
 
     #[test]
@@ -398,12 +418,21 @@ mod tests {
         };
         let native = written(&portable);
         let envelope = Envelope::new(language::REMOTING, "T", "TagA", Millis(77));
-        let record = broker::record::Record { envelope, native: &native };
+        let record = broker::record::Record {
+            envelope,
+            native: &native,
+        };
         let back = from_remoting::portable(&record);
         assert_eq!(back.body, Body::Bytes(Cow::Borrowed(b"hello")));
         assert_eq!(back.correlation_id, portable.correlation_id);
         assert_eq!(back.timestamp, portable.timestamp);
-        assert!(back.properties.contains(&("own".into(), Scalar::Text("kept".into()))));
-        assert!(back.properties.contains(&("TAGS".into(), Scalar::Text("TagA".into()))));
+        assert!(
+            back.properties
+                .contains(&("own".into(), Scalar::Text("kept".into())))
+        );
+        assert!(
+            back.properties
+                .contains(&("TAGS".into(), Scalar::Text("TagA".into())))
+        );
     }
 }

@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::consumer::{Consumer, ConsumerKey, DispatchedId};
 use super::failure::Failure;
 use super::limits::TRANSACTION_STEPS_MAX;
-use super::names::dead_letter;
+use super::names::{DEAD_LETTERS, dead_letter};
 use super::{OpenwireDoor, Step};
 use crate::door::Context;
 
@@ -29,9 +29,13 @@ impl OpenwireDoor {
         ack: &MessageAck,
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
-        let kind = AckType::from_wire(ack.ack_type)
-            .ok_or_else(|| Failure::jms(format!("Unknown acknowledgment type: {}", ack.ack_type)))?;
-        let id = ack.consumer_id.as_ref().ok_or_else(|| Failure::jms("Consumer ID is null"))?;
+        let kind = AckType::from_wire(ack.ack_type).ok_or_else(|| {
+            Failure::jms(format!("Unknown acknowledgment type: {}", ack.ack_type))
+        })?;
+        let id = ack
+            .consumer_id
+            .as_ref()
+            .ok_or_else(|| Failure::jms("Consumer ID is null"))?;
         let key = (id.session_id, id.value);
         // Left over from before a failover, or from a consumer that was closed.
         let Some(consumer) = conn.consumers.get_mut(&key).filter(|known| known.was_given) else {
@@ -84,7 +88,9 @@ fn standard(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let session = conn.session;
-    let Some(consumer) = conn.consumers.get_mut(&key) else { return Ok(()) };
+    let Some(consumer) = conn.consumers.get_mut(&key) else {
+        return Ok(());
+    };
     let range = range(consumer, ack)?;
     let Some(id) = &ack.transaction_id else {
         let found = range.len();
@@ -100,7 +106,11 @@ fn standard(
         settle(session, consumer, range, &Outcome::Accept, cx);
         return Ok(());
     };
-    let sequences: Vec<i64> = consumer.dispatched.range(range).map(|one| one.sequence).collect();
+    let sequences: Vec<i64> = consumer
+        .dispatched
+        .range(range)
+        .map(|one| one.sequence)
+        .collect();
     enlist(conn, key, id, &sequences)
 }
 
@@ -111,10 +121,16 @@ fn individual(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let session = conn.session;
-    let Some(consumer) = conn.consumers.get_mut(&key) else { return Ok(()) };
-    let Some(last) = &ack.last_message_id else { return Ok(()) };
+    let Some(consumer) = conn.consumers.get_mut(&key) else {
+        return Ok(());
+    };
+    let Some(last) = &ack.last_message_id else {
+        return Ok(());
+    };
     // One that is unknown was acknowledged before.
-    let Some(at) = consumer.find(&DispatchedId::from_wire(last)) else { return Ok(()) };
+    let Some(at) = consumer.find(&DispatchedId::from_wire(last)) else {
+        return Ok(());
+    };
     let Some(id) = &ack.transaction_id else {
         consumer.window.contract(1);
         settle(session, consumer, at..at + 1, &Outcome::Accept, cx);
@@ -136,7 +152,9 @@ fn bury(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let session = conn.session;
-    let Some(consumer) = conn.consumers.get_mut(&key) else { return Ok(()) };
+    let Some(consumer) = conn.consumers.get_mut(&key) else {
+        return Ok(());
+    };
     let range = range(consumer, ack)?;
     consumer.window.contract(range.len() as u32);
     settle(session, consumer, range, outcome, cx);
@@ -153,7 +171,10 @@ fn enlist(
     let transaction = conn.transaction(id)?;
     for sequence in sequences {
         if !transaction.has_room() {
-            return Err(Failure::limit("openwire-transaction-steps", TRANSACTION_STEPS_MAX));
+            return Err(Failure::limit(
+                "openwire-transaction-steps",
+                TRANSACTION_STEPS_MAX,
+            ));
         }
         transaction.acknowledged.push((key, *sequence));
     }
@@ -163,7 +184,8 @@ fn enlist(
 /// What an acknowledgement covers: from the first, or from the start, to the last.
 fn range(consumer: &Consumer, ack: &MessageAck) -> Result<Range<usize>, Failure> {
     let find = |id: &Option<openwire::MessageId>| {
-        id.as_ref().map(|id| consumer.find(&DispatchedId::from_wire(id)))
+        id.as_ref()
+            .map(|id| consumer.find(&DispatchedId::from_wire(id)))
     };
     let uncorrelated = || {
         Failure::jms(format!(
@@ -187,7 +209,9 @@ fn range(consumer: &Consumer, ack: &MessageAck) -> Result<Range<usize>, Failure>
             }
         })?,
     };
-    let last = find(&ack.last_message_id).flatten().filter(|last| *last >= start);
+    let last = find(&ack.last_message_id)
+        .flatten()
+        .filter(|last| *last >= start);
     match last {
         Some(last) => Ok(start..last + 1),
         None if ack.ack_type == AckType::Standard.to_wire() => Err(Failure::jms(format!(
@@ -208,6 +232,10 @@ fn settle(
     outcome: &Outcome,
     cx: &mut Context<'_>,
 ) {
+    let dead_letters = match outcome {
+        Outcome::Reject { .. } => cx.topology.queue(DEAD_LETTERS).map(|queue| queue.id),
+        _ => None,
+    };
     let mut taken = consumer
         .dispatched
         .drain(range)
@@ -225,7 +253,22 @@ fn settle(
                 }
             };
         }
-        cx.pass.push(session, Ask::Settle { queue, positions, outcome: outcome.clone() });
+        let outcome = match outcome {
+            // A dead letter that dies again where it lies is gone.
+            Outcome::Reject { cause, .. } if dead_letters == Some(queue) => Outcome::Reject {
+                fallback: None,
+                cause: cause.clone(),
+            },
+            other => other.clone(),
+        };
+        cx.pass.push(
+            session,
+            Ask::Settle {
+                queue,
+                positions,
+                outcome,
+            },
+        );
     }
 }
 
@@ -240,11 +283,16 @@ fn cause(throwable: &Throwable) -> Box<str> {
 }
 
 fn named(id: &Option<openwire::MessageId>) -> String {
-    id.as_ref().map_or_else(|| "null".to_owned(), ToString::to_string)
+    id.as_ref()
+        .map_or_else(|| "null".to_owned(), ToString::to_string)
 }
 
 fn shown(ack: &MessageAck) -> String {
-    let consumer = ack.consumer_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let consumer = ack
+        .consumer_id
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     format!(
         "MessageAck {{commandId = {}, ackType = {}, consumerId = {consumer}, firstMessageId = {}, \
          lastMessageId = {}, messageCount = {}}}",

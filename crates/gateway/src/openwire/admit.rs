@@ -36,7 +36,9 @@ impl OpenwireDoor {
         conn.phase = Phase::Connecting;
         let initial = agreed.inactivity_initial_delay_millis.max(0) as u64;
         let now = cx.now;
-        conn.check = None;
+        if let Some(handshake) = conn.check.take() {
+            self.checks.remove(&(handshake, conn.session));
+        }
         if agreed.inactivity_millis_max > 0 {
             self.check_at(conn, now.plus(initial.max(1)));
         }
@@ -52,9 +54,10 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
         let base = info.base;
-        let id = info.connection_id.clone().ok_or_else(|| {
-            Failure::illegal_state("Connection ID is null")
-        })?;
+        let id = info
+            .connection_id
+            .clone()
+            .ok_or_else(|| Failure::illegal_state("Connection ID is null"))?;
         let client = info.client_id.clone().filter(|client| !client.is_empty());
         let Some(client) = client else {
             let message = "No clientID specified for connection request";
@@ -70,9 +73,14 @@ impl OpenwireDoor {
         if let Some(session) = self.by_client.get(&client).copied() {
             let known = match session == conn.session {
                 true => Some(conn.peer.remote),
-                false => self.connections.get(&session).map(|other| other.peer.remote),
+                false => self
+                    .connections
+                    .get(&session)
+                    .map(|other| other.peer.remote),
             };
-            let address = known.map(|remote| format!("tcp://{remote}")).unwrap_or_default();
+            let address = known
+                .map(|remote| format!("tcp://{remote}"))
+                .unwrap_or_default();
             let broker = &self.settings.broker_name;
             let message =
                 format!("Broker: {broker} - Client: {client} already connected from {address}");
@@ -83,10 +91,16 @@ impl OpenwireDoor {
         conn.user = Some(user);
         conn.phase = Phase::Open;
         conn.sessions.insert(OWN_SESSION);
-        let frame_bytes_max = conn.negotiated.frame_bytes_max.min(self.settings.frame_bytes_max);
+        let frame_bytes_max = conn
+            .negotiated
+            .frame_bytes_max
+            .min(self.settings.frame_bytes_max);
         conn.decoder.allow_frames_of(frame_bytes_max);
         let manageable = info.manageable;
-        conn.info = ConnectionInfo { password: None, ..info };
+        conn.info = ConnectionInfo {
+            password: None,
+            ..info
+        };
         conn.respond(base, cx);
         if manageable {
             let control = ConnectionControl {
@@ -107,14 +121,17 @@ impl OpenwireDoor {
         cx: &Context<'_>,
     ) -> Result<crate::access::User, Failure> {
         let text = |text: &Option<JavaString>| {
-            text.as_ref().map(|text| text.to_str().into_owned()).unwrap_or_default()
+            text.as_ref()
+                .map(|text| text.to_str().into_owned())
+                .unwrap_or_default()
         };
         let (name, password) = (text(&info.user_name), text(&info.password));
         let from_loopback = conn.peer.is_loopback();
         let admitted = if name.is_empty() && password.is_empty() {
             cx.access.anonymous(from_loopback)
         } else {
-            cx.access.authenticate(&name, password.as_bytes(), from_loopback)
+            cx.access
+                .authenticate(&name, password.as_bytes(), from_loopback)
         };
         admitted.map_err(|Denied| {
             let message = format!("User name [{name}] or password is invalid.");
@@ -123,12 +140,7 @@ impl OpenwireDoor {
     }
 
     /// The same client on a new socket: the old one goes first, with everything it had.
-    fn replace(
-        &mut self,
-        conn: &mut Connection,
-        old: broker::id::SessionId,
-        cx: &mut Context<'_>,
-    ) {
+    fn replace(&mut self, conn: &mut Connection, old: broker::id::SessionId, cx: &mut Context<'_>) {
         if let Some(mut gone) = self.connections.remove(&old) {
             self.dissolve(&mut gone, -2, cx);
             gone.closing = true;
@@ -154,7 +166,10 @@ impl OpenwireDoor {
         info: &SessionInfo,
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
-        let id = info.session_id.as_ref().ok_or_else(|| Failure::jms("Session ID is null"))?;
+        let id = info
+            .session_id
+            .as_ref()
+            .ok_or_else(|| Failure::jms("Session ID is null"))?;
         if conn.sessions.len() >= SESSIONS_MAX {
             return Err(Failure::limit("openwire-sessions", SESSIONS_MAX));
         }
@@ -169,7 +184,10 @@ impl OpenwireDoor {
         info: ProducerInfo,
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
-        let id = info.producer_id.clone().ok_or_else(|| Failure::jms("Producer ID is null"))?;
+        let id = info
+            .producer_id
+            .clone()
+            .ok_or_else(|| Failure::jms("Producer ID is null"))?;
         if !conn.sessions.contains(&id.session_id) {
             let session = id.session();
             return Err(Failure::illegal_state(format!(
@@ -183,7 +201,10 @@ impl OpenwireDoor {
                 return Err(Failure::limit("openwire-producers", PRODUCERS_MAX));
             }
             // A producer for one queue brings it into being.
-            let place = info.destination.as_ref().and_then(|named| super::destination::single(named).ok());
+            let place = info
+                .destination
+                .as_ref()
+                .and_then(|named| super::destination::single(named).ok());
             if let Some(place) = place
                 && !place.is_wildcard()
                 && let Some(name) = place.missing_queue(cx.topology)
@@ -192,7 +213,13 @@ impl OpenwireDoor {
                 return Ok(Step::Again);
             }
             self.advise_producer(conn, &info, 1, cx);
-            conn.producers.insert(key, Producer { info, name: id.to_string().into() });
+            conn.producers.insert(
+                key,
+                Producer {
+                    info,
+                    name: id.to_string().into(),
+                },
+            );
         }
         conn.respond(base, cx);
         Ok(Step::Taken)
@@ -236,8 +263,12 @@ impl OpenwireDoor {
                 for key in consumers {
                     self.close_consumer(conn, key, last_delivered, cx);
                 }
-                let producers: Vec<_> =
-                    conn.producers.keys().filter(|(session, _)| *session == id.value).copied().collect();
+                let producers: Vec<_> = conn
+                    .producers
+                    .keys()
+                    .filter(|(session, _)| *session == id.value)
+                    .copied()
+                    .collect();
                 for key in producers {
                     if let Some(gone) = conn.producers.remove(&key) {
                         self.advise_producer(conn, &gone.info, -1, cx);
@@ -248,7 +279,8 @@ impl OpenwireDoor {
                 self.dissolve(conn, last_delivered, cx);
                 conn.phase = Phase::Removed;
             }
-            Some(Identity::Destination(_) | Identity::Transaction(_) | Identity::Broker(_)) | None => {
+            Some(Identity::Destination(_) | Identity::Transaction(_) | Identity::Broker(_))
+            | None => {
                 return Err(Failure::jms("Unknown object to remove"));
             }
         }
@@ -273,18 +305,27 @@ impl OpenwireDoor {
         for consumer in consumers.values() {
             for part in &consumer.parts {
                 let token = super::connection::Awaited::Nothing.token(0);
-                cx.pass.push(conn.session, Ask::Detach { token, consumer: part.attached });
+                cx.pass.push(
+                    conn.session,
+                    Ask::Detach {
+                        token,
+                        consumer: part.attached,
+                    },
+                );
             }
         }
         for (key, consumer) in &consumers {
             give_back(conn, consumer, last_delivered, cx);
-            self.unwatch(conn.session, *key);
+            self.unwatch(conn.session, *key, consumer);
             self.followers.remove(&(conn.session, *key));
         }
         cx.pass.push(conn.session, Ask::End);
         conn.transactions.clear();
         conn.transaction_bytes = 0;
-        for consumer in consumers.values().filter(|consumer| consumer.opening.is_none()) {
+        for consumer in consumers
+            .values()
+            .filter(|consumer| consumer.opening.is_none())
+        {
             self.advise_consumer_closed(conn, consumer, cx);
         }
         for (_, producer) in std::mem::take(&mut conn.producers) {

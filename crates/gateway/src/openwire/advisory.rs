@@ -7,65 +7,26 @@
 //! holds them back.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use broker::id::SessionId;
 use broker::topology::Pattern;
 use openwire::primitive::{Value, encode_map};
 use openwire::{
-    AnyStructure, Command, Destination, DestinationInfo, DestinationKind, JavaString,
-    Message, MessageDispatch, MessageId, MessageKind, ProducerId, RemoveInfo,
+    AnyStructure, Command, Destination, DestinationInfo, DestinationKind, JavaString, Message,
+    MessageDispatch, MessageId, MessageKind, ProducerId, RemoveInfo,
 };
 
 use super::OpenwireDoor;
 use super::connection::Connection;
 use super::consumer::{Consumer, ConsumerKey, Dispatched, DispatchedId};
-use super::destination::{ADVISORY, Place, is_wildcard, pattern, places};
+use super::destination::{ADVISORY, Place, pattern, places};
 use super::limits::{ADVISORY_UNSENT_BYTES_MAX, UNSENT_BYTES_MAX};
 use crate::door::{Closing, Context};
 
-const TEMP_QUEUE: &str = "ActiveMQ.Advisory.TempQueue";
-const TEMP_TOPIC: &str = "ActiveMQ.Advisory.TempTopic";
+pub(super) const TEMP_QUEUE: &str = "ActiveMQ.Advisory.TempQueue";
+pub(super) const TEMP_TOPIC: &str = "ActiveMQ.Advisory.TempTopic";
 const QUEUE: &str = "ActiveMQ.Advisory.Queue";
 const CONNECTION: &str = "ActiveMQ.Advisory.Connection";
-
-/// Who watches which advisories.
-#[derive(Default)]
-pub(super) struct Watchers {
-    exact: HashMap<Box<str>, Vec<(SessionId, ConsumerKey)>>,
-    patterns: Vec<(Pattern, SessionId, ConsumerKey)>,
-}
-
-impl Watchers {
-    fn add(&mut self, name: &str, session: SessionId, key: ConsumerKey) {
-        if is_wildcard(name) {
-            self.patterns.push((Pattern::new(pattern(name)), session, key));
-        } else {
-            self.exact.entry(name.into()).or_default().push((session, key));
-        }
-    }
-
-    fn remove(&mut self, session: SessionId, key: ConsumerKey) {
-        self.patterns.retain(|(_, s, k)| (*s, *k) != (session, key));
-        self.exact.retain(|_, watchers| {
-            watchers.retain(|watcher| *watcher != (session, key));
-            !watchers.is_empty()
-        });
-    }
-
-    fn of(&self, topic: &str) -> Vec<(SessionId, ConsumerKey)> {
-        let exact = self.exact.get(topic).into_iter().flatten().copied();
-        let patterns = self.patterns.iter().filter(|(pattern, ..)| pattern.matches(topic));
-        exact.chain(patterns.map(|(_, session, key)| (*session, *key))).collect()
-    }
-
-    /// Whether anybody watches more than temporary destinations, which every Java client does.
-    fn watch_others(&self) -> bool {
-        let temporaries = [TEMP_QUEUE, TEMP_TOPIC];
-        let known = temporaries.iter().filter(|name| self.exact.contains_key(**name)).count();
-        !self.patterns.is_empty() || self.exact.len() > known
-    }
-}
 
 /// One advisory.
 struct Advisory<'a> {
@@ -82,12 +43,23 @@ impl Advisory<'_> {
 
 /// What advisories of consumers and producers are called. A comma would make a composite of it.
 fn of_kind(what: &str, place: &Place) -> String {
-    let kind = if place.kind.is_topic() { "Topic" } else { "Queue" };
-    format!("{ADVISORY}{what}.{kind}.{}", place.name.replace(',', "&sbquo;"))
+    let kind = if place.kind.is_topic() {
+        "Topic"
+    } else {
+        "Queue"
+    };
+    format!(
+        "{ADVISORY}{what}.{kind}.{}",
+        place.name.replace(',', "&sbquo;")
+    )
 }
 
 fn temporary_topic(kind: DestinationKind) -> &'static str {
-    if kind.is_topic() { TEMP_TOPIC } else { TEMP_QUEUE }
+    if kind.is_topic() {
+        TEMP_TOPIC
+    } else {
+        TEMP_QUEUE
+    }
 }
 
 impl OpenwireDoor {
@@ -102,31 +74,49 @@ impl OpenwireDoor {
         for place in topics {
             self.watchers.add(&place.name, conn.session, key);
         }
-        let patterns: Vec<Pattern> =
-            topics.iter().map(|place| Pattern::new(pattern(&place.name))).collect();
+        let patterns: Vec<Pattern> = topics
+            .iter()
+            .map(|place| Pattern::new(pattern(&place.name)))
+            .collect();
         let wants = |topic: &str| patterns.iter().any(|pattern| pattern.matches(topic));
         let mut replayed: Vec<Advisory<'_>> = Vec::new();
         for info in self.temporaries.values() {
-            let kind = info.destination.as_ref().map(|destination| destination.kind);
+            let kind = info
+                .destination
+                .as_ref()
+                .map(|destination| destination.kind);
             let topic = temporary_topic(kind.unwrap_or_default());
             if wants(topic) {
                 let about = Command::DestinationInfo(info.clone()).into();
-                replayed.push(Advisory { topic: topic.to_owned(), about, count: None });
+                replayed.push(Advisory {
+                    topic: topic.to_owned(),
+                    about,
+                    count: None,
+                });
             }
         }
-        let is_for_temporaries =
-            topics.iter().all(|place| *place.name == *TEMP_QUEUE || *place.name == *TEMP_TOPIC);
+        let is_for_temporaries = topics
+            .iter()
+            .all(|place| *place.name == *TEMP_QUEUE || *place.name == *TEMP_TOPIC);
         if !is_for_temporaries {
             if wants(QUEUE) {
-                replayed.extend(cx.topology.queues().filter(|queue| queue.spec.owner.is_none()).map(
-                    |queue| Advisory {
-                        topic: QUEUE.to_owned(),
-                        about: self.destination_info(&queue.spec.name),
-                        count: None,
-                    },
-                ));
+                replayed.extend(
+                    cx.topology
+                        .queues()
+                        .filter(|queue| queue.spec.owner.is_none())
+                        .map(|queue| Advisory {
+                            topic: QUEUE.to_owned(),
+                            about: self.destination_info(&queue.spec.name),
+                            count: None,
+                        }),
+                );
             }
-            for other in self.connections.values().map(|other| &**other).chain([&*conn]) {
+            for other in self
+                .connections
+                .values()
+                .map(|other| &**other)
+                .chain([&*conn])
+            {
                 replay_connection(other, &wants, &mut replayed);
             }
         }
@@ -135,8 +125,10 @@ impl OpenwireDoor {
         }
     }
 
-    pub(super) fn unwatch(&mut self, session: SessionId, key: ConsumerKey) {
-        self.watchers.remove(session, key);
+    pub(super) fn unwatch(&mut self, session: SessionId, key: ConsumerKey, consumer: &Consumer) {
+        if consumer.watches {
+            self.watchers.remove(session, key);
+        }
     }
 
     /// Tells everybody who watches. `conn` is the connection at hand, which the door does not
@@ -171,7 +163,9 @@ impl OpenwireDoor {
         let sequence = self.next_sequence();
         self.advisories += 1;
         let number = self.advisories;
-        let Some(consumer) = conn.consumers.get_mut(&key) else { return };
+        let Some(consumer) = conn.consumers.get_mut(&key) else {
+            return;
+        };
         let id = consumer.id.clone();
         consumer.given(Dispatched {
             id: DispatchedId {
@@ -244,10 +238,21 @@ impl OpenwireDoor {
         info: &DestinationInfo,
         cx: &mut Context<'_>,
     ) {
-        let kind = info.destination.as_ref().map(|destination| destination.kind);
+        let kind = info
+            .destination
+            .as_ref()
+            .map(|destination| destination.kind);
         let topic = temporary_topic(kind.unwrap_or_default()).to_owned();
         let about = Command::DestinationInfo(info.clone()).into();
-        self.advise(conn, &Advisory { topic, about, count: None }, cx);
+        self.advise(
+            conn,
+            &Advisory {
+                topic,
+                about,
+                count: None,
+            },
+            cx,
+        );
     }
 
     /// A queue that anybody may use has come or gone.
@@ -262,7 +267,11 @@ impl OpenwireDoor {
             ..DestinationInfo::default()
         };
         let about = Command::DestinationInfo(info).into();
-        let advisory = Advisory { topic: QUEUE.to_owned(), about, count: None };
+        let advisory = Advisory {
+            topic: QUEUE.to_owned(),
+            about,
+            count: None,
+        };
         for (session, key) in watchers {
             if let Some(mut other) = self.connections.remove(&session) {
                 self.tell(&mut other, key, &advisory, Targeted::Everybody, cx);
@@ -274,14 +283,30 @@ impl OpenwireDoor {
     pub(super) fn advise_connection(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
         if self.watchers.watch_others() {
             let about = Command::ConnectionInfo(conn.info.clone()).into();
-            self.advise(conn, &Advisory { topic: CONNECTION.to_owned(), about, count: None }, cx);
+            self.advise(
+                conn,
+                &Advisory {
+                    topic: CONNECTION.to_owned(),
+                    about,
+                    count: None,
+                },
+                cx,
+            );
         }
     }
 
     pub(super) fn advise_connection_gone(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
         if self.watchers.watch_others() {
             let about = removed(conn.id().into(), 0);
-            self.advise(conn, &Advisory { topic: CONNECTION.to_owned(), about, count: None }, cx);
+            self.advise(
+                conn,
+                &Advisory {
+                    topic: CONNECTION.to_owned(),
+                    about,
+                    count: None,
+                },
+                cx,
+            );
         }
     }
 
@@ -291,7 +316,9 @@ impl OpenwireDoor {
         key: ConsumerKey,
         cx: &mut Context<'_>,
     ) {
-        let Some(consumer) = conn.consumers.get(&key) else { return };
+        let Some(consumer) = conn.consumers.get(&key) else {
+            return;
+        };
         let about: AnyStructure<'_> = Command::ConsumerInfo((*consumer.info).clone()).into();
         for place in watched(consumer.info.destination.as_ref()) {
             let topic = of_kind("Consumer", &place);
@@ -299,7 +326,15 @@ impl OpenwireDoor {
             if self.watchers.watch_others() {
                 let about = about.clone();
                 let count = Some(("consumerCount", count));
-                self.advise(conn, &Advisory { topic, about, count }, cx);
+                self.advise(
+                    conn,
+                    &Advisory {
+                        topic,
+                        about,
+                        count,
+                    },
+                    cx,
+                );
             }
         }
     }
@@ -316,7 +351,15 @@ impl OpenwireDoor {
                 let topic = of_kind("Consumer", &place);
                 let about = removed(consumer.id.clone().into(), 0);
                 let count = Some(("consumerCount", count));
-                self.advise(conn, &Advisory { topic, about, count }, cx);
+                self.advise(
+                    conn,
+                    &Advisory {
+                        topic,
+                        about,
+                        count,
+                    },
+                    cx,
+                );
             }
         }
     }
@@ -338,7 +381,15 @@ impl OpenwireDoor {
                     _ => Command::ProducerInfo(info.clone()).into(),
                 };
                 let count = Some(("producerCount", count));
-                self.advise(conn, &Advisory { topic, about, count }, cx);
+                self.advise(
+                    conn,
+                    &Advisory {
+                        topic,
+                        about,
+                        count,
+                    },
+                    cx,
+                );
             }
         }
     }
@@ -350,22 +401,6 @@ enum Targeted {
     Everybody,
     /// What was there before it came.
     Newcomer,
-}
-
-/// How many use each destination.
-#[derive(Default)]
-pub(super) struct Users(HashMap<Place, i32>);
-
-impl Users {
-    fn count(&mut self, place: &Place, change: i32) -> i32 {
-        let users = self.0.entry(place.clone()).or_default();
-        *users += change;
-        let left = *users;
-        if left <= 0 {
-            self.0.remove(place);
-        }
-        left
-    }
 }
 
 /// The destinations of which it is told that somebody uses them: no advisories about advisories.
@@ -392,14 +427,26 @@ fn replay_connection(
 ) {
     if wants(CONNECTION) && other.user.is_some() {
         let about = Command::ConnectionInfo(other.info.clone()).into();
-        out.push(Advisory { topic: CONNECTION.to_owned(), about, count: None });
+        out.push(Advisory {
+            topic: CONNECTION.to_owned(),
+            about,
+            count: None,
+        });
     }
-    for consumer in other.consumers.values().filter(|consumer| consumer.opening.is_none()) {
+    for consumer in other
+        .consumers
+        .values()
+        .filter(|consumer| consumer.opening.is_none())
+    {
         for place in watched(consumer.info.destination.as_ref()) {
             let topic = of_kind("Consumer", &place);
             if wants(&topic) {
                 let about = Command::ConsumerInfo((*consumer.info).clone()).into();
-                out.push(Advisory { topic, about, count: None });
+                out.push(Advisory {
+                    topic,
+                    about,
+                    count: None,
+                });
             }
         }
     }
@@ -408,7 +455,11 @@ fn replay_connection(
             let topic = of_kind("Producer", &place);
             if wants(&topic) {
                 let about = Command::ProducerInfo(producer.info.clone()).into();
-                out.push(Advisory { topic, about, count: None });
+                out.push(Advisory {
+                    topic,
+                    about,
+                    count: None,
+                });
             }
         }
     }
@@ -416,6 +467,9 @@ fn replay_connection(
 
 /// The producer of every advisory.
 pub(super) fn producer(broker_id: &str) -> ProducerId {
-    ProducerId { connection_id: format!("{broker_id}:1").into(), value: 0, session_id: 0 }
+    ProducerId {
+        connection_id: format!("{broker_id}:1").into(),
+        value: 0,
+        session_id: 0,
+    }
 }
-

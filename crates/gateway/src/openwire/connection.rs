@@ -1,15 +1,17 @@
 //! One connection: its codec, who is behind it, and everything it has opened.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use broker::id::{ConsumerId as Attached, Millis, SessionId, Token};
 use broker::refusal::Refusal;
 use openwire::{
-    BaseCommand, Command, ConnectionError, ConnectionId, ConnectionInfo, Decoder, Encoder,
-    ExceptionResponse, JavaString, Limits, Negotiated, ProducerInfo, Response,
+    BaseCommand, Command, ConnectionError, ConnectionId, ConnectionInfo, Decoder, Destination,
+    Encoder, ExceptionResponse, JavaString, Limits, Negotiated, ProducerInfo, Response,
 };
 
 use super::consumer::{Consumer, ConsumerKey};
+use super::destination::Place;
 use super::failure::Failure;
 use super::transaction::Transaction;
 use crate::access::User;
@@ -77,7 +79,7 @@ impl Awaited {
 pub(super) struct Producer {
     pub info: ProducerInfo,
     /// Its id as text: what its sequences are remembered by.
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 pub(super) struct Connection {
@@ -102,6 +104,8 @@ pub(super) struct Connection {
     /// Transactions on their way into the log, by the command that commits them.
     pub committing: BTreeMap<u64, Transaction>,
     pub temporaries: usize,
+    /// The destination of the last message, taken apart: it mostly comes again.
+    pub recent: Option<(Destination, Place)>,
     /// Answers without which the next command is not looked at.
     pub barriers: u32,
     /// Why the command in front of which the connection stopped cannot be carried out.
@@ -139,6 +143,7 @@ impl Connection {
             transaction_bytes: 0,
             committing: BTreeMap::new(),
             temporaries: 0,
+            recent: None,
             barriers: 0,
             refused: None,
             removing: None,

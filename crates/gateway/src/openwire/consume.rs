@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use broker::filter::{Literal, Predicate};
+use broker::filter::Predicate;
 use broker::id::{ConsumerId as Attached, QueueId};
 use broker::pass::{Command as Ask, ConsumerOptions, Credit, Mode, Outcome, Positions};
 use broker::topology::Pattern;
@@ -13,28 +13,19 @@ use openwire::{
 
 use super::connection::{Awaited, Connection};
 use super::consumer::{Consumer, ConsumerKey, Follow, Opening, Part, Source, Window};
-use super::destination::{Options, Place, pattern, places};
+use super::destination::{Place, pattern, places};
 use super::durable::Subscription;
 use super::failure::{During, Failure};
 use super::limits::{CONSUMERS_MAX, PARTS_MAX};
-use super::names::SUBSCRIPTION;
 use super::produce::authorize;
-use super::view::SENDER;
+use super::wanted::{Wanted, apply, filter, foreign, matching};
 use super::{OpenwireDoor, Step};
 use crate::access::Action;
 use crate::door::Context;
-use crate::selector;
 
 /// The session that every connection has without opening it: the library's own consumer of
 /// advisories lives there.
 pub(super) const OWN_SESSION: i64 = -1;
-
-/// Where a consumer's messages come from, by kinds.
-struct Wanted {
-    queues: Vec<Place>,
-    topics: Vec<Place>,
-    advisories: Vec<Place>,
-}
 
 impl OpenwireDoor {
     pub(super) fn open_consumer(
@@ -43,7 +34,10 @@ impl OpenwireDoor {
         mut info: ConsumerInfo,
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
-        let id = info.consumer_id.clone().ok_or_else(|| Failure::jms("Consumer ID is null"))?;
+        let id = info
+            .consumer_id
+            .clone()
+            .ok_or_else(|| Failure::jms("Consumer ID is null"))?;
         let key = (id.session_id, id.value);
         if !conn.sessions.contains(&id.session_id) {
             let session = id.session();
@@ -59,7 +53,10 @@ impl OpenwireDoor {
             return Err(Failure::limit("openwire-consumers", CONSUMERS_MAX));
         }
         let destination = info.destination.as_ref().ok_or_else(|| {
-            Failure::new(ExceptionClass::InvalidDestination, "No destination specified.")
+            Failure::new(
+                ExceptionClass::InvalidDestination,
+                "No destination specified.",
+            )
         })?;
         let (places, options) = places(destination)?;
         apply(&options, &mut info);
@@ -70,7 +67,9 @@ impl OpenwireDoor {
         let wanted = Wanted::sort(places);
         let is_durable = info.subscription_name.is_some();
         if is_durable && (!wanted.advisories.is_empty() || !wanted.queues.is_empty()) {
-            return Err(Failure::jms("Cannot create a durable subscription for an advisory topic or a queue"));
+            return Err(Failure::jms(
+                "Cannot create a durable subscription for an advisory topic or a queue",
+            ));
         }
         for place in &wanted.queues {
             if self.prepare_queue(conn, place, cx)? == Step::Again {
@@ -141,11 +140,12 @@ impl OpenwireDoor {
             .collect();
         let has_wildcard = wanted.queues.iter().any(Place::is_wildcard);
         let seats = wanted.queues.len() + usize::from(subscribed.is_some());
-        let holds = !wanted.queues.is_empty()
-            || subscribed.is_some_and(|(_, mode)| mode == Mode::Lease);
+        let holds =
+            !wanted.queues.is_empty() || subscribed.is_some_and(|(_, mode)| mode == Mode::Lease);
         let consumer = Consumer {
             window: Window::new(info.prefetch_size),
             keeps_list: holds && !info.browser,
+            watches: !wanted.advisories.is_empty(),
             shares: seats > 1 || has_wildcard,
             id,
             info: Box::new(info),
@@ -157,7 +157,11 @@ impl OpenwireDoor {
             pulls: VecDeque::new(),
             was_given: false,
             touched: false,
-            opening: Some(Opening { base, left: 0, failure: None }),
+            opening: Some(Opening {
+                base,
+                left: 0,
+                failure: None,
+            }),
         };
         conn.consumers.insert(key, consumer);
         if !wanted.advisories.is_empty() {
@@ -170,10 +174,24 @@ impl OpenwireDoor {
         for place in &wanted.queues {
             if place.is_wildcard() {
                 for (queue, place) in matching(place, cx) {
-                    self.attach(conn, key, queue, Source::Queue(place.destination()), mode, cx);
+                    self.attach(
+                        conn,
+                        key,
+                        queue,
+                        Source::Queue(place.destination()),
+                        mode,
+                        cx,
+                    );
                 }
             } else if let Some(queue) = cx.topology.queue(&place.name).map(|queue| queue.id) {
-                self.attach(conn, key, queue, Source::Queue(place.destination()), mode, cx);
+                self.attach(
+                    conn,
+                    key,
+                    queue,
+                    Source::Queue(place.destination()),
+                    mode,
+                    cx,
+                );
             }
         }
         if let Some((queue, mode)) = subscribed {
@@ -207,14 +225,20 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) {
         let attached = cx.new_consumer();
-        let Some(consumer) = conn.consumers.get_mut(&key) else { return };
+        let Some(consumer) = conn.consumers.get_mut(&key) else {
+            return;
+        };
         if consumer.parts.len() >= PARTS_MAX
             || consumer.parts.iter().any(|part| part.queue == queue)
         {
             return;
         }
         let direct = if consumer.shares { 0 } else { consumer.room() };
-        let credit = if consumer.shares { Credit::None } else { Credit::Set(direct) };
+        let credit = if consumer.shares {
+            Credit::None
+        } else {
+            Credit::Set(direct)
+        };
         // The filter of a subscription is that of its binding.
         let filter = match source {
             Source::Queue(_) => consumer.filter.clone(),
@@ -227,13 +251,28 @@ impl OpenwireDoor {
             filter,
             credit,
         };
-        consumer.parts.push(Part { attached, queue, source, mode, credit: direct, is_ready: false });
+        consumer.parts.push(Part {
+            attached,
+            queue,
+            source,
+            mode,
+            credit: direct,
+            is_ready: false,
+        });
         if let Some(opening) = &mut consumer.opening {
             opening.left += 1;
         }
         conn.attached.insert(attached, key);
         let token = Awaited::Attach.token(attached.0);
-        cx.pass.push(conn.session, Ask::Attach { token, consumer: attached, queue, options });
+        cx.pass.push(
+            conn.session,
+            Ask::Attach {
+                token,
+                consumer: attached,
+                queue,
+                options,
+            },
+        );
     }
 
     /// One attachment was answered.
@@ -244,22 +283,40 @@ impl OpenwireDoor {
         refusal: Option<broker::refusal::Refusal>,
         cx: &mut Context<'_>,
     ) {
-        let Some(key) = conn.attached.get(&attached).copied() else { return };
-        let client = conn.client_id().map(|id| id.to_str().into_owned()).unwrap_or_default();
-        let Some(consumer) = conn.consumers.get_mut(&key) else { return };
+        let Some(key) = conn.attached.get(&attached).copied() else {
+            return;
+        };
+        let client = conn
+            .client_id()
+            .map(|id| id.to_str().into_owned())
+            .unwrap_or_default();
+        let Some(consumer) = conn.consumers.get_mut(&key) else {
+            return;
+        };
         if refusal.is_some() {
             consumer.parts.retain(|part| part.attached != attached);
             conn.attached.remove(&attached);
         }
-        let Some(opening) = &mut consumer.opening else { return };
+        let Some(opening) = &mut consumer.opening else {
+            return;
+        };
         opening.left -= 1;
         if let Some(refusal) = refusal {
-            let name = consumer.info.subscription_name.as_ref().map(|name| name.to_str());
+            let name = consumer
+                .info
+                .subscription_name
+                .as_ref()
+                .map(|name| name.to_str());
             let during = match &name {
-                Some(name) => During::Subscribing { client: &client, name },
+                Some(name) => During::Subscribing {
+                    client: &client,
+                    name,
+                },
                 None => During::Other,
             };
-            opening.failure.get_or_insert_with(|| Failure::of(&refusal, during));
+            opening
+                .failure
+                .get_or_insert_with(|| Failure::of(&refusal, during));
         }
         if opening.left == 0 {
             conn.barriers -= 1;
@@ -270,18 +327,24 @@ impl OpenwireDoor {
 
     /// Everything about the opening of a consumer is answered: the client hears of it.
     fn opened_consumer(&mut self, conn: &mut Connection, key: ConsumerKey, cx: &mut Context<'_>) {
-        let Some(consumer) = conn.consumers.get_mut(&key) else { return };
-        let Some(opening) = consumer.opening.take() else { return };
-        match opening.failure {
+        let Some(consumer) = conn.consumers.get_mut(&key) else {
+            return;
+        };
+        let Some(opening) = &mut consumer.opening else {
+            return;
+        };
+        let base = opening.base;
+        match opening.failure.take() {
             Some(failure) => {
                 self.close_consumer(conn, key, 0, cx);
-                conn.fail(opening.base, &failure, cx);
+                conn.fail(base, &failure, cx);
             }
             None => {
+                consumer.opening = None;
                 self.advise_consumer_opened(conn, key, cx);
                 conn.touch(key);
                 self.note_touched(conn);
-                conn.respond(opening.base, cx);
+                conn.respond(base, cx);
             }
         }
     }
@@ -295,11 +358,21 @@ impl OpenwireDoor {
         name: &str,
         cx: &mut Context<'_>,
     ) {
-        let Some(consumer) = conn.consumers.get(&key) else { return };
-        if !consumer.follows.iter().any(|follow| follow.pattern.matches(name)) {
+        let Some(consumer) = conn.consumers.get(&key) else {
+            return;
+        };
+        if !consumer
+            .follows
+            .iter()
+            .any(|follow| follow.pattern.matches(name))
+        {
             return;
         }
-        let mode = if consumer.info.browser { Mode::Browse } else { Mode::Lease };
+        let mode = if consumer.info.browser {
+            Mode::Browse
+        } else {
+            Mode::Lease
+        };
         let source = Source::Queue(openwire::Destination::queue(name));
         self.attach(conn, key, queue, source, mode, cx);
         conn.touch(key);
@@ -308,9 +381,21 @@ impl OpenwireDoor {
 
     /// A queue has gone under a consumer. It comes back when the queue does.
     pub(super) fn cancelled(&mut self, conn: &mut Connection, attached: Attached) {
-        let Some(key) = conn.attached.remove(&attached) else { return };
-        let Some(consumer) = conn.consumers.get_mut(&key) else { return };
-        let Some(at) = consumer.parts.iter().position(|part| part.attached == attached) else {
+        let Some(key) = conn.attached.get(&attached).copied() else {
+            return;
+        };
+        let Some(consumer) = conn.consumers.get_mut(&key) else {
+            return;
+        };
+        // While it is opened the answer to the attachment is still awaited under this id.
+        if consumer.opening.is_none() {
+            conn.attached.remove(&attached);
+        }
+        let Some(at) = consumer
+            .parts
+            .iter()
+            .position(|part| part.attached == attached)
+        else {
             return;
         };
         let gone = consumer.parts.remove(at);
@@ -332,14 +417,22 @@ impl OpenwireDoor {
         last_delivered: i64,
         cx: &mut Context<'_>,
     ) {
-        let Some(consumer) = conn.consumers.remove(&key) else { return };
+        let Some(consumer) = conn.consumers.remove(&key) else {
+            return;
+        };
         for part in &consumer.parts {
             conn.attached.remove(&part.attached);
             let token = Awaited::Nothing.token(0);
-            cx.pass.push(conn.session, Ask::Detach { token, consumer: part.attached });
+            cx.pass.push(
+                conn.session,
+                Ask::Detach {
+                    token,
+                    consumer: part.attached,
+                },
+            );
         }
         give_back(conn, &consumer, last_delivered, cx);
-        self.unwatch(conn.session, key);
+        self.unwatch(conn.session, key, &consumer);
         self.followers.remove(&(conn.session, key));
         if consumer.opening.is_none() {
             self.advise_consumer_closed(conn, &consumer, cx);
@@ -381,74 +474,6 @@ impl OpenwireDoor {
     }
 }
 
-impl Wanted {
-    fn sort(places: Vec<Place>) -> Wanted {
-        let (advisories, others): (Vec<_>, Vec<_>) =
-            places.into_iter().partition(Place::is_advisory);
-        let (topics, queues) = others.into_iter().partition(|place| place.kind.is_topic());
-        Wanted { queues, topics, advisories }
-    }
-}
-
-pub(super) fn foreign(kind: &str) -> Failure {
-    let message = format!(
-        "Subscribing to a temporary {kind} created by another connection is not permitted"
-    );
-    Failure::new(ExceptionClass::InvalidDestination, message)
-}
-
-/// The queues that a wildcard stands for. Those of subscriptions are none of them.
-fn matching(place: &Place, cx: &Context<'_>) -> Vec<(QueueId, Place)> {
-    let pattern = Pattern::new(pattern(&place.name));
-    cx.topology
-        .queues()
-        .filter(|queue| is_followed(&queue.spec) && pattern.matches(&queue.spec.name))
-        .take(PARTS_MAX)
-        .map(|queue| (queue.id, Place::new(DestinationKind::Queue, &queue.spec.name)))
-        .collect()
-}
-
-/// Whether wildcards see a queue.
-pub(super) fn is_followed(spec: &broker::topology::QueueSpec) -> bool {
-    spec.owner.is_none() && !spec.name.starts_with(SUBSCRIPTION)
-}
-
-/// Java clients apply options themselves; others may leave it to us.
-fn apply(options: &Options, info: &mut ConsumerInfo) {
-    let number = |name: &str| options.consumer(name).and_then(|text| text.parse().ok());
-    let flag = |name: &str| options.consumer(name).map(|text| text == "true");
-    info.prefetch_size = number("prefetchSize").unwrap_or(info.prefetch_size);
-    info.priority = number("priority")
-        .and_then(|priority| i8::try_from(priority).ok())
-        .unwrap_or(info.priority);
-    info.exclusive = flag("exclusive").unwrap_or(info.exclusive);
-    info.retroactive = flag("retroactive").unwrap_or(info.retroactive);
-    info.no_local = flag("noLocal").unwrap_or(info.no_local);
-    if let Some(selector) = options.consumer("selector") {
-        info.selector = Some(selector.into());
-    }
-}
-
-/// Selector and noLocal as one predicate.
-fn filter(conn: &Connection, info: &ConsumerInfo) -> Result<Option<Arc<Predicate>>, Failure> {
-    let mut found = None;
-    if let Some(text) = &info.selector {
-        let text = text.to_str();
-        found = selector::parse(&text).map_err(|_| {
-            Failure::new(ExceptionClass::InvalidSelector, text.as_ref())
-        })?;
-    }
-    if info.no_local {
-        let own = Literal::Text((&*conn.id().value.to_str()).into());
-        let foreign = Predicate::differs(SENDER, own);
-        found = Some(match found {
-            Some(selected) => selected.and(foreign),
-            None => foreign,
-        });
-    }
-    Ok(found.map(Arc::new))
-}
-
 /// What a consumer held goes back in order. Whether the client may have seen a message decides
 /// whether that counts as an attempt: −2 is unknown, −1 and 0 are none of them.
 pub(super) fn give_back(
@@ -468,7 +493,10 @@ pub(super) fn give_back(
     let mut held = consumer
         .dispatched
         .iter()
-        .filter_map(|one| one.held.map(|(queue, at)| (queue, at, outcome(one.sequence))))
+        .filter_map(|one| {
+            one.held
+                .map(|(queue, at)| (queue, at, outcome(one.sequence)))
+        })
         .peekable();
     while let Some((queue, position, outcome)) = held.next() {
         let mut positions = vec![position];
@@ -476,6 +504,13 @@ pub(super) fn give_back(
             positions.push(next);
         }
         let positions = Positions::Many(positions);
-        cx.pass.push(conn.session, Ask::Settle { queue, positions, outcome });
+        cx.pass.push(
+            conn.session,
+            Ask::Settle {
+                queue,
+                positions,
+                outcome,
+            },
+        );
     }
 }

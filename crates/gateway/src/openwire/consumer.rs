@@ -34,6 +34,8 @@ pub(super) struct Consumer {
     pub outstanding: u32,
     /// Whether what it is given must be acknowledged one by one.
     pub keeps_list: bool,
+    /// Whether it is told advisories.
+    pub watches: bool,
     /// Whether its window is shared by several queues.
     pub shares: bool,
     pub pulls: VecDeque<Pull>,
@@ -54,7 +56,7 @@ pub(super) struct Opening {
 /// Queues of this name or pattern.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Follow {
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub pattern: Pattern,
 }
 
@@ -75,7 +77,9 @@ pub(super) enum Source {
     Queue(Destination),
     /// A subscription: the topic is that of the message. The last one is kept, as it mostly comes
     /// again.
-    Topic { last: Option<Destination> },
+    Topic {
+        last: Option<Destination>,
+    },
 }
 
 impl Source {
@@ -130,7 +134,10 @@ impl DispatchedId {
     /// `like` is an id whose text is shared if it is the same, as it mostly is.
     pub fn of(id: MessageIdRef<'_>, like: Option<&DispatchedId>) -> DispatchedId {
         let Some(producer) = id.producer_id else {
-            return DispatchedId { sequence: id.producer_sequence_id, ..DispatchedId::default() };
+            return DispatchedId {
+                sequence: id.producer_sequence_id,
+                ..DispatchedId::default()
+            };
         };
         let same = |known: &&DispatchedId| {
             known.connection.as_bytes() == producer.connection_id.as_bytes()
@@ -149,7 +156,10 @@ impl DispatchedId {
 
     pub fn from_wire(id: &MessageId) -> DispatchedId {
         match &id.producer_id {
-            None => DispatchedId { sequence: id.producer_sequence_id, ..DispatchedId::default() },
+            None => DispatchedId {
+                sequence: id.producer_sequence_id,
+                ..DispatchedId::default()
+            },
             Some(producer) => DispatchedId {
                 connection: producer.connection_id.clone(),
                 session: producer.session_id,
@@ -170,7 +180,10 @@ pub(super) struct Window {
 
 impl Window {
     pub fn new(prefetch: i32) -> Window {
-        Window { prefetch: clamp(prefetch), extension: 0 }
+        Window {
+            prefetch: clamp(prefetch),
+            extension: 0,
+        }
     }
 
     pub fn resize(&mut self, prefetch: i32) {
@@ -200,7 +213,11 @@ impl Consumer {
     }
 
     pub fn in_flight(&self) -> u32 {
-        if self.keeps_list { self.dispatched.len() as u32 } else { self.outstanding }
+        if self.keeps_list {
+            self.dispatched.len() as u32
+        } else {
+            self.outstanding
+        }
     }
 
     /// How many more it may be given.
@@ -246,8 +263,13 @@ impl Consumer {
 
     /// Where our own number stands in the list.
     pub fn find_sequence(&self, sequence: i64) -> Option<usize> {
-        let at = self.dispatched.partition_point(|one| one.sequence < sequence);
-        self.dispatched.get(at).filter(|one| one.sequence == sequence).map(|_| at)
+        let at = self
+            .dispatched
+            .partition_point(|one| one.sequence < sequence);
+        self.dispatched
+            .get(at)
+            .filter(|one| one.sequence == sequence)
+            .map(|_| at)
     }
 }
 
@@ -260,12 +282,24 @@ mod tests {
         let mut window = Window::new(10);
         window.extend(5);
         window.contract(2);
-        assert_eq!(window, Window { prefetch: 10, extension: 3 });
+        assert_eq!(
+            window,
+            Window {
+                prefetch: 10,
+                extension: 3
+            }
+        );
         window.contract(9);
         assert_eq!(window.extension, 0);
         let mut pulls = Window::new(-1);
         pulls.extend(5);
-        assert_eq!(pulls, Window { prefetch: 0, extension: 0 });
+        assert_eq!(
+            pulls,
+            Window {
+                prefetch: 0,
+                extension: 0
+            }
+        );
         assert_eq!(Window::new(i32::MAX).prefetch, PREFETCH_MAX);
         window.extend(u32::MAX);
         assert_eq!(window.prefetch + window.extension, UNACKNOWLEDGED_MAX);

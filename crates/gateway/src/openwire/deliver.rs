@@ -9,8 +9,8 @@ use broker::pass::{Command as Ask, Mode, Outcome, Positions};
 use broker::record::{Death, DeathReason, Record};
 use openwire::primitive::{PrimitiveLimits, Value, decode_map, encode_map};
 use openwire::{
-    Command, Destination, JavaString, Message, MessageDispatch, MessageIdRef,
-    MessageRef, ProducerIdRef, Stamp, Unencodable, decode_canonical,
+    Command, Destination, JavaString, Message, MessageDispatch, MessageIdRef, MessageRef,
+    ProducerIdRef, Stamp, Unencodable, decode_canonical,
 };
 
 use super::OpenwireDoor;
@@ -40,13 +40,20 @@ impl OpenwireDoor {
         let sequence = self.next_sequence();
         match self.write(conn, key, delivery, sequence, cx) {
             Ok(id) => {
-                let Some(consumer) = conn.consumers.get_mut(&key) else { return };
+                let Some(consumer) = conn.consumers.get_mut(&key) else {
+                    return;
+                };
                 let lease = consumer.part(delivery.consumer).is_some_and(|part| {
                     part.credit = part.credit.saturating_sub(1);
                     part.mode == Mode::Lease
                 });
                 let held = lease.then_some((delivery.queue, delivery.position));
-                consumer.given(Dispatched { id, sequence, held, is_committing: false });
+                consumer.given(Dispatched {
+                    id,
+                    sequence,
+                    held,
+                    is_committing: false,
+                });
                 // With a shared window every queue gives only what was fetched.
                 if consumer.shares {
                     conn.touch(key);
@@ -56,7 +63,10 @@ impl OpenwireDoor {
             Err(error) => {
                 // No client could ever take it, and every retry would meet the same wall.
                 let cause = Some(format!("java.io.IOException: {error}").into());
-                let outcome = Outcome::Reject { fallback: Some(dead_letter()), cause };
+                let outcome = Outcome::Reject {
+                    fallback: Some(dead_letter()),
+                    cause,
+                };
                 refuse(conn, delivery, outcome, cx);
                 conn.touch(key);
                 self.note_touched(conn);
@@ -75,17 +85,23 @@ impl OpenwireDoor {
         let missing = || Unencodable::Record(openwire::Malformed::Truncated);
         let bytes = cx.records.record(delivery.message).ok_or_else(missing)?;
         let record = Record::decode(bytes).map_err(|_| missing())?;
-        let Some(consumer) = conn.consumers.get_mut(&key) else { return Err(missing()) };
+        let Some(consumer) = conn.consumers.get_mut(&key) else {
+            return Err(missing());
+        };
         // Ids are needed to correlate acknowledgements; subscriptions that only count do without.
         let keeps_list = consumer.keeps_list;
         let like = consumer.dispatched.back().map(|one| one.id.clone());
         let id = consumer.id.clone();
-        let Some(part) = consumer.part(delivery.consumer) else { return Err(missing()) };
+        let Some(part) = consumer.part(delivery.consumer) else {
+            return Err(missing());
+        };
         conn.spoke = cx.now;
         // JMS has one word for both facts: a message that was handed out has been delivered once.
         let handed_out = i32::from(delivery.redelivered);
         let stamp = Stamp {
-            redelivery_counter: i32::try_from(delivery.attempts).unwrap_or(i32::MAX).max(handed_out),
+            redelivery_counter: i32::try_from(delivery.attempts)
+                .unwrap_or(i32::MAX)
+                .max(handed_out),
             broker_sequence_id: Some(sequence),
             arrival: None,
             broker_in_time: Some(record.envelope.received.0.cast_signed()),
@@ -96,14 +112,20 @@ impl OpenwireDoor {
         if record.envelope.language == language::OPENWIRE {
             let message = MessageRef::parse(record.native).map_err(Unencodable::Record)?;
             let native_topic = message.destination.filter(|to| to.kind.is_topic());
-            let destination = part.source.destination(native_topic).unwrap_or_else(|| of_key(&record));
-            let is_there = message.destination.is_some_and(|to| is_same(&to, &destination));
+            let destination = part
+                .source
+                .destination(native_topic)
+                .unwrap_or_else(|| of_key(&record));
+            let is_there = message
+                .destination
+                .is_some_and(|to| is_same(&to, &destination));
             let name = match message.message_id.filter(|_| keeps_list) {
                 Some(id) => DispatchedId::of(id, like.as_ref()),
                 None => DispatchedId::default(),
             };
             if is_there && record.envelope.deaths.is_empty() {
-                conn.encoder.encode_record(&id, &destination, record.native, &stamp, out)?;
+                conn.encoder
+                    .encode_record(&id, &destination, record.native, &stamp, out)?;
                 return Ok(name);
             }
             let mut message = decode_canonical(record.native).map_err(Unencodable::Record)?;
@@ -118,7 +140,8 @@ impl OpenwireDoor {
             Source::Queue(destination) => destination.clone(),
             Source::Topic { .. } => of_key(&record),
         };
-        let mut message = convert::to_openwire::message(&portable, &record.envelope, delivery.message);
+        let mut message =
+            convert::to_openwire::message(&portable, &record.envelope, delivery.message);
         message.destination = Some(destination.clone());
         mourn(&mut message, &record.envelope.deaths);
         stamp.apply(&mut message);
@@ -150,7 +173,14 @@ const NO_ID: MessageIdRef<'static> = MessageIdRef {
 
 fn refuse(conn: &Connection, delivery: &Delivery, outcome: Outcome, cx: &mut Context<'_>) {
     let (queue, positions) = (delivery.queue, Positions::One(delivery.position));
-    cx.pass.push(conn.session, Ask::Settle { queue, positions, outcome });
+    cx.pass.push(
+        conn.session,
+        Ask::Settle {
+            queue,
+            positions,
+            outcome,
+        },
+    );
 }
 
 /// The topic of a message that reached a subscription from elsewhere.
@@ -232,9 +262,9 @@ fn mourn(message: &mut Message<'_>, deaths: &[Death]) {
     }
     let cause = match (&death.cause, death.reason) {
         (Some(cause), _) => Some(cause.to_string()),
-        (None, DeathReason::Expired) => {
-            death.expires.map(|expires| format!("{EXPIRED}{}", expires.0))
-        }
+        (None, DeathReason::Expired) => death
+            .expires
+            .map(|expires| format!("{EXPIRED}{}", expires.0)),
         (None, DeathReason::Rejected) => None,
         (None, DeathReason::Overflow) => Some("java.lang.Throwable: Queue is full".to_owned()),
         (None, DeathReason::AttemptsExhausted) => {

@@ -5,6 +5,8 @@
 //! orders.*.eu.>                         a pattern: `*` is one word, a final `>` any number
 //! ```
 
+use std::sync::Arc;
+
 use openwire::{Destination, DestinationKind, ExceptionClass};
 
 use super::failure::Failure;
@@ -17,7 +19,7 @@ pub(super) const ADVISORY: &str = "ActiveMQ.Advisory.";
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(super) struct Place {
     pub kind: DestinationKind,
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 /// What follows a `?`. Java clients apply options themselves and strip them.
@@ -34,7 +36,10 @@ impl Options {
 
 impl Place {
     pub fn new(kind: DestinationKind, name: &str) -> Place {
-        Place { kind, name: name.into() }
+        Place {
+            kind,
+            name: name.into(),
+        }
     }
 
     /// As on the wire.
@@ -59,7 +64,9 @@ impl Place {
 /// Whether a name needs nothing but to be taken as it is.
 pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty()
-        && !name.bytes().any(|byte| matches!(byte, b',' | b'?' | b' ' | b'\t' | b'\r' | b'\n'))
+        && !name
+            .bytes()
+            .any(|byte| matches!(byte, b',' | b'?' | b' ' | b'\t' | b'\r' | b'\n'))
         && !name.contains("://")
 }
 
@@ -110,12 +117,19 @@ fn qualifier(part: &str) -> Option<(DestinationKind, &str)> {
         DestinationKind::Topic,
     ]
     .into_iter()
-    .find_map(|kind| part.strip_prefix(kind.prefix()).map(|name| (kind, name.trim())))
+    .find_map(|kind| {
+        part.strip_prefix(kind.prefix())
+            .map(|name| (kind, name.trim()))
+    })
 }
 
 fn parse_options(text: &str) -> Options {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    Options(pairs.map(|(key, value)| (key.trim().into(), value.trim().into())).collect())
+    Options(
+        pairs
+            .map(|(key, value)| (key.trim().into(), value.trim().into()))
+            .collect(),
+    )
 }
 
 pub(super) fn is_wildcard(name: &str) -> bool {
@@ -137,18 +151,26 @@ mod tests {
 
     #[test]
     fn names_are_taken_apart() {
-        let (found, options) =
-            places(&Destination::queue("A, topic://B ,A?consumer.exclusive=true&x=y")).unwrap();
+        let (found, options) = places(&Destination::queue(
+            "A, topic://B ,A?consumer.exclusive=true&x=y",
+        ))
+        .unwrap();
         assert_eq!(
             found,
-            [Place::new(DestinationKind::Queue, "A"), Place::new(DestinationKind::Topic, "B")]
+            [
+                Place::new(DestinationKind::Queue, "A"),
+                Place::new(DestinationKind::Topic, "B")
+            ]
         );
         assert_eq!(options.consumer("exclusive"), Some("true"));
         assert_eq!(options.consumer("x"), None);
         assert!(places(&Destination::queue("A,,B")).is_err());
         assert!(places(&Destination::queue("")).is_err());
         assert!(single(&Destination::queue("A,B")).is_err());
-        let many = (0..300).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        let many = (0..300)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join(",");
         assert!(places(&Destination::queue(many)).is_err());
     }
 
@@ -161,7 +183,11 @@ mod tests {
             (">", true, "#"),
             ("a>", false, "a>"),
         ] {
-            assert_eq!((is_wildcard(name), &*pattern(name)), (wildcard, canonical), "{name}");
+            assert_eq!(
+                (is_wildcard(name), &*pattern(name)),
+                (wildcard, canonical),
+                "{name}"
+            );
         }
     }
 }

@@ -13,10 +13,10 @@ use broker::topology::{Change, QueueOptions, QueueSpec, Target, TargetName};
 use openwire::{ConsumerInfo, DestinationKind, ExceptionClass, RemoveSubscriptionInfo};
 
 use super::connection::{Awaited, Connection};
-use super::consume::foreign;
 use super::destination::{Place, pattern};
 use super::failure::{During, Failure};
 use super::names::{LISTENER, TOPICS, queue_options, subscription_queue};
+use super::wanted::foreign;
 use super::{OpenwireDoor, Step};
 use crate::door::Context;
 
@@ -60,10 +60,17 @@ impl Subscription {
             });
         };
         let client = conn.client_id().ok_or_else(|| {
-            Failure::jms("You cannot create a durable subscriber without specifying a unique clientID")
+            Failure::jms(
+                "You cannot create a durable subscriber without specifying a unique clientID",
+            )
         })?;
-        if topics.iter().any(|place| place.kind == DestinationKind::TempTopic) {
-            return Err(Failure::jms("Cannot create a durable subscription for a temporary topic"));
+        if topics
+            .iter()
+            .any(|place| place.kind == DestinationKind::TempTopic)
+        {
+            return Err(Failure::jms(
+                "Cannot create a durable subscription for a temporary topic",
+            ));
         }
         let mut words = Vec::new();
         words.push(u8::from(info.no_local));
@@ -119,7 +126,8 @@ impl OpenwireDoor {
     ) -> Result<Option<QueueId>, Failure> {
         for (source, _) in &subscription.edges {
             match cx.topology.address(source) {
-                Some(address) if &**source == TOPICS || address.spec.owner == Some(conn.session) => {}
+                Some(address)
+                    if &**source == TOPICS || address.spec.owner == Some(conn.session) => {}
                 Some(_) => return Err(foreign("topic")),
                 None => {
                     let message = format!("The destination temp-topic://{source} does not exist.");
@@ -181,9 +189,19 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) -> Result<Option<QueueId>, Failure> {
         let token = conn.barrier(Awaited::Again, 0);
-        let condition = DeleteCondition { if_unused: true, if_empty: false };
+        let condition = DeleteCondition {
+            if_unused: true,
+            if_empty: false,
+        };
         let name = Arc::clone(&subscription.queue);
-        cx.pass.push(conn.session, Ask::DeleteQueue { token, name, condition });
+        cx.pass.push(
+            conn.session,
+            Ask::DeleteQueue {
+                token,
+                name,
+                condition,
+            },
+        );
         Ok(None)
     }
 
@@ -193,13 +211,21 @@ impl OpenwireDoor {
         info: &RemoveSubscriptionInfo,
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
-        let name = info.subscription_name.as_ref().map(|name| name.to_str()).unwrap_or_default();
+        let name = info
+            .subscription_name
+            .as_ref()
+            .map(|name| name.to_str())
+            .unwrap_or_default();
         let client = conn.client_id().cloned().unwrap_or_default();
         let client = client.to_str();
         let queue = subscription_queue(&client, &name);
         if cx.topology.queue(&queue).is_none() {
             // Either it never was, or the deletion that this command waited for is done.
-            if conn.removing.take().is_some_and(|removed| *removed == *queue) {
+            if conn
+                .removing
+                .take()
+                .is_some_and(|removed| *removed == *queue)
+            {
                 conn.respond(info.base, cx);
                 return Ok(Step::Taken);
             }
@@ -209,9 +235,19 @@ impl OpenwireDoor {
             return Err(Failure::new(ExceptionClass::InvalidDestination, message));
         }
         let token = conn.barrier(Awaited::Again, 0);
-        let condition = DeleteCondition { if_unused: true, if_empty: false };
+        let condition = DeleteCondition {
+            if_unused: true,
+            if_empty: false,
+        };
         conn.removing = Some(queue.as_str().into());
-        cx.pass.push(conn.session, Ask::DeleteQueue { token, name: queue.into(), condition });
+        cx.pass.push(
+            conn.session,
+            Ask::DeleteQueue {
+                token,
+                name: queue.into(),
+                condition,
+            },
+        );
         Ok(Step::Again)
     }
 }

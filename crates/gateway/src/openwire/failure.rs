@@ -16,9 +16,14 @@ pub(super) struct Failure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum During<'a> {
     /// A durable subscription of this client under this name was to be opened.
-    Subscribing { client: &'a str, name: &'a str },
+    Subscribing {
+        client: &'a str,
+        name: &'a str,
+    },
     /// This destination was to be removed.
-    Removing { destination: &'a str },
+    Removing {
+        destination: &'a str,
+    },
     /// A durable subscription was to be dropped.
     Unsubscribing,
     Committing,
@@ -27,7 +32,11 @@ pub(super) enum During<'a> {
 
 impl Failure {
     pub fn new(class: ExceptionClass, message: impl Into<String>) -> Failure {
-        Failure { class, message: message.into(), xa: None }
+        Failure {
+            class,
+            message: message.into(),
+            xa: None,
+        }
     }
 
     pub fn jms(message: impl Into<String>) -> Failure {
@@ -47,7 +56,11 @@ impl Failure {
     pub fn xa() -> Failure {
         const XAER_RMERR: i32 = -3;
         let message = "XA transactions are not supported".to_owned();
-        Failure { class: ExceptionClass::Xa, message, xa: Some(XAER_RMERR) }
+        Failure {
+            class: ExceptionClass::Xa,
+            message,
+            xa: Some(XAER_RMERR),
+        }
     }
 
     pub fn throwable(&self) -> Throwable {
@@ -64,22 +77,19 @@ impl Failure {
             (
                 Refusal::ExclusiveUse { .. } | Refusal::InUse { .. },
                 During::Subscribing { client, name },
-            ) => {
-                Failure::jms(format!(
-                    "Durable consumer is in use for client: {client} and subscriptionName: {name}"
-                ))
-            }
+            ) => Failure::jms(format!(
+                "Durable consumer is in use for client: {client} and subscriptionName: {name}"
+            )),
             (Refusal::ExclusiveUse { .. } | Refusal::InUse { .. }, During::Unsubscribing) => {
                 Failure::jms("Durable consumer is in use")
             }
-            (Refusal::InUse { .. } | Refusal::ExclusiveUse { .. }, During::Removing { destination }) => {
-                Failure::jms(format!(
-                    "Destination: {destination} still has an active subscription"
-                ))
-            }
-            (_, During::Committing) => {
-                Failure::new(ExceptionClass::TransactionRolledBack, text)
-            }
+            (
+                Refusal::InUse { .. } | Refusal::ExclusiveUse { .. },
+                During::Removing { destination },
+            ) => Failure::jms(format!(
+                "Destination: {destination} still has an active subscription"
+            )),
+            (_, During::Committing) => Failure::new(ExceptionClass::TransactionRolledBack, text),
             (Refusal::NotFound { kind, .. }, _) => match kind {
                 Kind::Address | Kind::Queue | Kind::Group => {
                     Failure::new(ExceptionClass::InvalidDestination, text)

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | queue | queue, created by being used |
 //! | topic | key on `amq.topic` |
-//! | consumer of topics | volatile queue of its own, bound by pattern and filter, settled at dispatch |
+//! | consumer of topics | own volatile queue, bound by pattern and filter, settled at once |
 //! | durable subscription | durable queue `amq.sub.<client>.<name>`, bound likewise |
 //! | temporary queue, topic | volatile queue, volatile address of the session |
 //! | prefetch, DELIVERED, pull | credit |
@@ -43,32 +43,36 @@ mod durable;
 mod failure;
 mod limits;
 mod names;
+mod obey;
 mod produce;
 mod pull;
 mod temporary;
 mod transaction;
 pub mod view;
+mod wanted;
+mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use broker::event::Event;
 use broker::id::{Millis, SessionId};
+use broker::map::IdMap;
 use broker::pass::Destination as Target;
 use broker::topology::{RouteCache, TopologyFact};
 use openwire::{
     BaseCommand, Command, DestinationInfo, JavaString, KeepAliveInfo, ProducerId, ShutdownInfo,
-    TransactionId, TransactionStep, WireFormatOptions,
+    WireFormatOptions,
 };
 
 use crate::door::{Closing, Context, Door, Peer};
 use crate::partition::Chooser;
-use advisory::{Users, Watchers};
 use connection::{Awaited, Connection, Phase};
-use consume::is_followed;
 use consumer::ConsumerKey;
-use failure::{During, Failure};
+use failure::Failure;
 use limits::HANDSHAKE_MS;
 use temporary::TemporaryKey;
+use wanted::is_followed;
+use watchers::{Users, Watchers};
 
 /// What the door says about its broker.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +105,7 @@ pub struct OpenwireDoor {
     settings: Settings,
     options: WireFormatOptions,
     /// The connection at hand is taken out while it is worked on.
-    connections: HashMap<SessionId, Box<Connection>>,
+    connections: IdMap<SessionId, Box<Connection>>,
     by_connection: HashMap<JavaString, SessionId>,
     by_client: HashMap<JavaString, SessionId>,
     watchers: Watchers,
@@ -139,7 +143,7 @@ impl OpenwireDoor {
         OpenwireDoor {
             settings,
             options,
-            connections: HashMap::new(),
+            connections: IdMap::default(),
             by_connection: HashMap::new(),
             by_client: HashMap::new(),
             watchers: Watchers::default(),
@@ -193,181 +197,6 @@ impl OpenwireDoor {
         Some(result)
     }
 
-    /// Carries out one command.
-    fn obey(&mut self, conn: &mut Connection, command: Command<'_>, cx: &mut Context<'_>) -> Step {
-        let base = command.base_command().unwrap_or_default();
-        match self.attempt(conn, command, cx) {
-            Ok(step) => step,
-            Err((failure, transaction)) => {
-                conn.removing = None;
-                if !base.response_required {
-                    conn.spoil(transaction.as_ref());
-                }
-                conn.fail(base, &failure, cx);
-                if matches!(conn.phase, Phase::Connecting) {
-                    self.turn_away(conn, cx);
-                }
-                Step::Taken
-            }
-        }
-    }
-
-    fn attempt(
-        &mut self,
-        conn: &mut Connection,
-        command: Command<'_>,
-        cx: &mut Context<'_>,
-    ) -> Result<Step, (Failure, Option<TransactionId>)> {
-        let alone = |failure| (failure, None);
-        let base = command.base_command().unwrap_or_default();
-        match command {
-            Command::WireFormatInfo(info) => {
-                self.negotiated(conn, &info, cx);
-                return Ok(Step::Taken);
-            }
-            Command::KeepAliveInfo(_) => {
-                if base.response_required {
-                    conn.send(&Command::KeepAliveInfo(KeepAliveInfo::default()), cx);
-                }
-                return Ok(Step::Taken);
-            }
-            Command::ShutdownInfo(_) => {
-                self.hang_up(conn, Closing::Sent, cx);
-                return Ok(Step::Taken);
-            }
-            Command::ConnectionInfo(info) => {
-                let known = matches!(conn.phase, Phase::Refused | Phase::Removed);
-                if known {
-                    return Err(alone(Failure::illegal_state("The connection is closed")));
-                }
-                return self.connect(conn, info, cx).map_err(alone);
-            }
-            // What a peer may say and we do not act upon. A ControlCommand could once stop
-            // brokers; it never will again.
-            Command::ConnectionControl(_)
-            | Command::BrokerInfo(_)
-            | Command::FlushCommand(_)
-            | Command::ControlCommand(_)
-            | Command::ProducerAck(_)
-            | Command::MessageDispatch(_)
-            | Command::MessageDispatchNotification(_)
-            | Command::ConnectionError(_)
-            | Command::Response(_)
-            | Command::ExceptionResponse(_)
-            | Command::DataResponse(_)
-            | Command::DataArrayResponse(_)
-            | Command::IntegerResponse(_)
-            | Command::ReplayCommand(_)
-            | Command::PartialCommand(_) => {
-                conn.respond(base, cx);
-                return Ok(Step::Taken);
-            }
-            Command::Message(_)
-            | Command::MessageAck(_)
-            | Command::MessagePull(_)
-            | Command::TransactionInfo(_)
-            | Command::ProducerInfo(_)
-            | Command::ConsumerInfo(_)
-            | Command::RemoveInfo(_)
-            | Command::SessionInfo(_)
-            | Command::DestinationInfo(_)
-            | Command::RemoveSubscriptionInfo(_)
-            | Command::ConsumerControl(_)
-            | Command::BrokerSubscriptionInfo(_) => {}
-        }
-        match conn.phase {
-            Phase::Open => {}
-            Phase::Negotiating | Phase::Connecting | Phase::Refused | Phase::Removed => {
-                return Err(alone(Failure::illegal_state("The connection is not registered")));
-            }
-        }
-        let refused = conn.refused.take();
-        match command {
-            Command::Message(mut message) => {
-                let transaction = message.transaction_id.clone();
-                let sent = match refused {
-                    Some(refusal) => Err(Failure::of(&refusal, During::Other)),
-                    None => self.send(conn, &mut message, cx),
-                };
-                sent.map_err(|failure| (failure, transaction))
-            }
-            Command::MessageAck(ack) => self
-                .acknowledge(conn, &ack, cx)
-                .map_err(|failure| (failure, ack.transaction_id.clone())),
-            command => {
-                let failed = refused.map(|refusal| refused_during(conn, &command, &refusal));
-                match failed {
-                    Some(failure) => Err(alone(failure)),
-                    None => self.manage(conn, command, cx).map_err(alone),
-                }
-            }
-        }
-    }
-
-    /// What is not on the way of a message.
-    fn manage(
-        &mut self,
-        conn: &mut Connection,
-        command: Command<'_>,
-        cx: &mut Context<'_>,
-    ) -> Result<Step, Failure> {
-        match command {
-            Command::MessagePull(pull) => self.pull(conn, &pull, cx),
-            Command::TransactionInfo(info) => self.transact(conn, &info, cx),
-            Command::ProducerInfo(info) => self.open_producer(conn, info, cx),
-            Command::ConsumerInfo(info) => self.open_consumer(conn, info, cx),
-            Command::RemoveInfo(info) => self.remove(conn, &info, cx),
-            Command::SessionInfo(info) => self.open_session(conn, &info, cx),
-            Command::DestinationInfo(info) => self.manage_destination(conn, &info, cx),
-            Command::RemoveSubscriptionInfo(info) => self.remove_subscription(conn, &info, cx),
-            Command::ConsumerControl(control) => self.control_consumer(conn, &control, cx),
-            _ => Err(Failure::jms("Networks of brokers are not supported")),
-        }
-    }
-
-    /// The answer to something that was asked for.
-    fn answered(
-        &mut self,
-        conn: &mut Connection,
-        token: broker::id::Token,
-        result: Result<(), broker::refusal::Refusal>,
-        cx: &mut Context<'_>,
-    ) {
-        let (awaited, number) = Awaited::of(token);
-        match awaited {
-            Awaited::Nothing => {}
-            Awaited::Response => {
-                let base = BaseCommand::request((number as u32).cast_signed());
-                match result {
-                    Ok(()) => conn.respond(base, cx),
-                    Err(refusal) => conn.fail(base, &Failure::of(&refusal, During::Other), cx),
-                }
-            }
-            Awaited::Again | Awaited::Onward => {
-                if awaited == Awaited::Again
-                    && let Err(refusal) = result
-                {
-                    conn.refused.get_or_insert(refusal);
-                }
-                conn.barriers = conn.barriers.saturating_sub(1);
-                if conn.barriers == 0 {
-                    cx.links.resume(conn.session);
-                }
-            }
-            Awaited::Attach => {
-                self.attached(conn, broker::id::ConsumerId(number), result.err(), cx);
-            }
-            Awaited::Commit => {
-                let result = result.map_err(|refusal| Failure::of(&refusal, During::Committing));
-                self.committed(conn, number, result, cx);
-            }
-            Awaited::Pull => {
-                // A queue that is gone has nothing.
-                self.pulled(conn, broker::id::ConsumerId(number), None, cx);
-            }
-        }
-    }
-
     /// Keeps a quiet connection alive, or gives it up.
     fn check(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
         let now = cx.now;
@@ -395,7 +224,11 @@ impl OpenwireDoor {
         }
         // A peer is not silent while it is us who do not read.
         let is_reading = conn.barriers == 0 && cx.links.unsent(conn.session) == 0;
-        let patience = if is_reading { silence_max } else { silence_max.saturating_mul(4) };
+        let patience = if is_reading {
+            silence_max
+        } else {
+            silence_max.saturating_mul(4)
+        };
         if now.since(conn.heard) > patience {
             self.hang_up(conn, Closing::Now, cx);
             return;
@@ -404,40 +237,11 @@ impl OpenwireDoor {
         if now.since(conn.spoke) >= beat {
             conn.send(&Command::KeepAliveInfo(KeepAliveInfo::default()), cx);
         }
-        let next = conn.spoke.plus(beat).min(conn.heard.plus(patience.saturating_add(1)));
+        let next = conn
+            .spoke
+            .plus(beat)
+            .min(conn.heard.plus(patience.saturating_add(1)));
         self.check_at(conn, next.max(now.plus(1)));
-    }
-}
-
-/// Words for a refusal that came while a command waited.
-fn refused_during(
-    conn: &Connection,
-    command: &Command<'_>,
-    refusal: &broker::refusal::Refusal,
-) -> Failure {
-    match command {
-        Command::ConsumerInfo(info) => {
-            let client = conn.client_id().map(|id| id.to_str()).unwrap_or_default();
-            match &info.subscription_name {
-                Some(name) => {
-                    let name = name.to_str();
-                    Failure::of(refusal, During::Subscribing { client: &client, name: &name })
-                }
-                None => Failure::of(refusal, During::Other),
-            }
-        }
-        Command::DestinationInfo(info) if info.operation_type == DestinationInfo::REMOVE => {
-            let destination = info.destination.as_ref().map(ToString::to_string);
-            let destination = destination.unwrap_or_default();
-            Failure::of(refusal, During::Removing { destination: &destination })
-        }
-        Command::RemoveSubscriptionInfo(_) => durable::unsubscribing(refusal),
-        Command::TransactionInfo(info)
-            if TransactionStep::from_wire(info.step) != Some(TransactionStep::Begin) =>
-        {
-            Failure::of(refusal, During::Committing)
-        }
-        _ => Failure::of(refusal, During::Other),
     }
 }
 
@@ -487,16 +291,27 @@ impl Door for OpenwireDoor {
     fn event(&mut self, event: Event, cx: &mut Context<'_>) {
         match event {
             Event::Deliver(delivery) => {
-                self.with(delivery.session, |door, conn| door.deliver(conn, &delivery, cx));
+                self.with(delivery.session, |door, conn| {
+                    door.deliver(conn, &delivery, cx)
+                });
             }
             Event::Stored { session, token, .. } => {
                 self.with(session, |door, conn| door.answered(conn, token, Ok(()), cx));
             }
-            Event::Done { session, token, result } => {
+            Event::Done {
+                session,
+                token,
+                result,
+            } => {
                 let result = result.map(drop);
                 self.with(session, |door, conn| door.answered(conn, token, result, cx));
             }
-            Event::Got { session, token, delivery, .. } => {
+            Event::Got {
+                session,
+                token,
+                delivery,
+                ..
+            } => {
                 let consumer = broker::id::ConsumerId(Awaited::of(token).1);
                 self.with(session, |door, conn| {
                     door.pulled(conn, consumer, delivery.as_ref(), cx);
@@ -504,7 +319,9 @@ impl Door for OpenwireDoor {
             }
             Event::Ready { session, consumer } => {
                 self.with(session, |door, conn| {
-                    let Some(key) = conn.attached.get(&consumer).copied() else { return };
+                    let Some(key) = conn.attached.get(&consumer).copied() else {
+                        return;
+                    };
                     let known = conn.consumers.get_mut(&key);
                     if let Some(part) = known.and_then(|known| known.part(consumer)) {
                         part.is_ready = true;
@@ -536,7 +353,9 @@ impl Door for OpenwireDoor {
                 }
                 self.advise_queue(&spec.name, DestinationInfo::ADD, cx);
                 for (session, key) in self.followers.clone() {
-                    self.with(session, |door, conn| door.follow(conn, key, *id, &spec.name, cx));
+                    self.with(session, |door, conn| {
+                        door.follow(conn, key, *id, &spec.name, cx)
+                    });
                 }
             }
             TopologyFact::QueueRemoved { .. }
@@ -552,7 +371,9 @@ impl Door for OpenwireDoor {
     }
 
     fn closed(&mut self, session: SessionId, cx: &mut Context<'_>) {
-        let Some(mut conn) = self.connections.remove(&session) else { return };
+        let Some(mut conn) = self.connections.remove(&session) else {
+            return;
+        };
         self.dissolve(&mut conn, -2, cx);
         if let Some(at) = conn.check {
             self.checks.remove(&(at, session));

@@ -24,7 +24,10 @@ pub(super) fn dead_letter() -> DeadLetter {
 /// How a queue treats its messages that JMS creates by using it.
 pub(super) fn queue_options(name: &str) -> QueueOptions {
     let dead_letter = (name != DEAD_LETTERS).then(dead_letter);
-    QueueOptions { dead_letter, ..QueueOptions::default() }
+    QueueOptions {
+        dead_letter,
+        ..QueueOptions::default()
+    }
 }
 
 /// The queue of a durable subscription.

@@ -1,14 +1,13 @@
 //! Messages on their way in: where each goes, and how it is laid out for the log.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use broker::id::{Durability, Millis, SessionId, Token};
 use broker::pass::{Command as Ask, Producer as Numbered, Publish};
 use broker::record::Envelope;
 use broker::topology::{Change, QueueSpec, Topology};
-use openwire::{
-    Command, DestinationKind, ExceptionClass, Message, ProducerAck, encode_canonical,
-};
+use openwire::{Command, DestinationKind, ExceptionClass, Message, ProducerAck, encode_canonical};
 
 use super::connection::{Awaited, Connection};
 use super::destination::{Place, is_plain, places};
@@ -31,16 +30,16 @@ pub(super) struct Outgoing {
     pub priority: u8,
     pub expires: Option<Millis>,
     /// The producer's name and the number of the message, if a resent one shall be recognized.
-    pub producer: Option<(Box<str>, u64)>,
+    pub producer: Option<(Arc<str>, u64)>,
     /// Messages of one group keep their order where there are partitions.
     pub group: Option<Box<str>>,
 }
 
 impl Place {
     /// The name of a queue that must be created before something is sent to it.
-    pub fn missing_queue(&self, topology: &Topology) -> Option<Box<str>> {
+    pub fn missing_queue(&self, topology: &Topology) -> Option<Arc<str>> {
         let missing = self.kind == DestinationKind::Queue && topology.queue(&self.name).is_none();
-        missing.then(|| self.name.clone())
+        missing.then(|| Arc::clone(&self.name))
     }
 }
 
@@ -72,14 +71,30 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
         let Some(destination) = message.destination.clone() else {
-            return Err(Failure::new(ExceptionClass::InvalidDestination, "No destination specified."));
+            return Err(Failure::new(
+                ExceptionClass::InvalidDestination,
+                "No destination specified.",
+            ));
         };
-        let plain = destination.physical_name.as_str().filter(|name| is_plain(name));
+        let known = conn
+            .recent
+            .as_ref()
+            .filter(|(recent, _)| *recent == destination);
+        let plain = match known {
+            Some((_, place)) => Some(place.clone()),
+            None => destination
+                .physical_name
+                .as_str()
+                .filter(|name| is_plain(name))
+                .map(|name| Place::new(destination.kind, name)),
+        };
         match plain {
-            Some(name) => {
-                let place = Place::new(destination.kind, name);
+            Some(place) => {
                 if self.prepare(conn, std::slice::from_ref(&place), cx)? == Step::Again {
                     return Ok(Step::Again);
+                }
+                if known_is_other(conn, &destination) {
+                    conn.recent = Some((destination, place.clone()));
                 }
                 let outgoing = self.outgoing(conn, message, place, 0)?;
                 self.take(conn, message, outgoing, cx)?;
@@ -144,7 +159,10 @@ impl OpenwireDoor {
             body,
             persistent: message.persistent,
             priority: message.priority.clamp(0, 9) as u8,
-            expires: u64::try_from(message.expiration).ok().filter(|at| *at > 0).map(Millis),
+            expires: u64::try_from(message.expiration)
+                .ok()
+                .filter(|at| *at > 0)
+                .map(Millis),
             producer,
             group: message.group_id.as_ref().map(|group| group.to_str().into()),
         })
@@ -163,7 +181,10 @@ impl OpenwireDoor {
             conn.respond(message.base, cx);
             return Ok(());
         }
-        let token = message.base.response_required.then(|| Awaited::response(message.base));
+        let token = message
+            .base
+            .response_required
+            .then(|| Awaited::response(message.base));
         if !self.publish(conn.session, &outgoing, token, cx) {
             conn.respond(message.base, cx);
         }
@@ -222,12 +243,15 @@ impl OpenwireDoor {
             DestinationKind::Topic => (TOPICS, name),
             DestinationKind::TempTopic => (name, ""),
         };
-        let Some(routed) = cx.topology.address(address) else { return false };
+        let Some(routed) = cx.topology.address(address) else {
+            return false;
+        };
         let view = View::new(&outgoing.record);
         let route = self.routes.route(cx.topology, routed, key, &view);
         self.destinations.clear();
         let order = outgoing.group.as_deref().map_or(Order::Free, Order::Key);
-        self.chooser.place(&route, cx.topology, None, order, &mut self.destinations);
+        self.chooser
+            .place(&route, cx.topology, None, order, &mut self.destinations);
         if self.destinations.is_empty() {
             return false;
         }
@@ -248,7 +272,10 @@ impl OpenwireDoor {
             envelope: &envelope,
             destinations: &self.destinations,
             tag_hash,
-            producer: producer.map(|(name, sequence)| Numbered { name, sequence: *sequence }),
+            producer: producer.map(|(name, sequence)| Numbered {
+                name,
+                sequence: *sequence,
+            }),
         };
         cx.pass.publish(session, publish, &[&outgoing.record]);
         true
@@ -264,21 +291,33 @@ impl OpenwireDoor {
         if message.base.response_required {
             return;
         }
-        let Some(id) = &message.producer_id else { return };
+        let Some(id) = &message.producer_id else {
+            return;
+        };
         let windowed = conn
             .producers
             .get(&(id.session_id, id.value))
             .is_some_and(|producer| producer.info.window_size > 0);
         if windowed {
             let size = i32::try_from(message.window_bytes()).unwrap_or(i32::MAX);
-            let ack = ProducerAck { producer_id: Some(id.clone()), size, ..ProducerAck::default() };
+            let ack = ProducerAck {
+                producer_id: Some(id.clone()),
+                size,
+                ..ProducerAck::default()
+            };
             conn.send(&Command::ProducerAck(ack), cx);
         }
     }
 }
 
+fn known_is_other(conn: &Connection, destination: &openwire::Destination) -> bool {
+    conn.recent
+        .as_ref()
+        .is_none_or(|(recent, _)| recent != destination)
+}
+
 /// By what a resent message is recognized. The copies of one message have one number.
-fn numbered(conn: &Connection, message: &Message<'_>, copy: usize) -> Option<(Box<str>, u64)> {
+fn numbered(conn: &Connection, message: &Message<'_>, copy: usize) -> Option<(Arc<str>, u64)> {
     let id = message.message_id.as_ref()?;
     let producer = id.producer_id.as_ref()?;
     let sequence = u64::try_from(id.producer_sequence_id).ok()?;
@@ -305,11 +344,17 @@ pub(super) fn authorize(
         // Whoever knows the name of a temporary destination may use it.
         DestinationKind::TempQueue | DestinationKind::TempTopic => return Ok(()),
     };
-    let allowed = conn.user.as_ref().is_some_and(|user| cx.access.authorize(user, action, resource));
+    let allowed = conn
+        .user
+        .as_ref()
+        .is_some_and(|user| cx.access.authorize(user, action, resource));
     if allowed {
         return Ok(());
     }
     let user = conn.user.as_ref().map_or("", |user| &user.name);
-    let message = format!("User {user} is not authorized to {what}: {}", place.qualified());
+    let message = format!(
+        "User {user} is not authorized to {what}: {}",
+        place.qualified()
+    );
     Err(Failure::new(ExceptionClass::Security, message))
 }

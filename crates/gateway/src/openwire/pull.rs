@@ -19,7 +19,10 @@ impl OpenwireDoor {
         pull: &MessagePull,
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
-        let id = pull.consumer_id.as_ref().ok_or_else(|| Failure::jms("Consumer ID is null"))?;
+        let id = pull
+            .consumer_id
+            .as_ref()
+            .ok_or_else(|| Failure::jms("Consumer ID is null"))?;
         let key = (id.session_id, id.value);
         let session = conn.session;
         let Some(consumer) = conn.consumers.get_mut(&key) else {
@@ -42,7 +45,15 @@ impl OpenwireDoor {
                 // The broker knows at once whether there is one.
                 Some((queue, holder)) => {
                     let token = conn.barrier(Awaited::Pull, holder.0);
-                    cx.pass.push(session, Ask::Get { token, queue, holder, mode: Mode::Lease });
+                    cx.pass.push(
+                        session,
+                        Ask::Get {
+                            token,
+                            queue,
+                            holder,
+                            mode: Mode::Lease,
+                        },
+                    );
                 }
                 None => {
                     let until = match pull.timeout {
@@ -112,7 +123,9 @@ impl OpenwireDoor {
     /// Brings the broker's credit up to each window; once per pass.
     pub(super) fn grant(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
         for key in std::mem::take(&mut conn.touched) {
-            let Some(consumer) = conn.consumers.get_mut(&key) else { continue };
+            let Some(consumer) = conn.consumers.get_mut(&key) else {
+                continue;
+            };
             consumer.touched = false;
             let room = consumer.room();
             if consumer.shares {
@@ -129,7 +142,13 @@ impl OpenwireDoor {
                     }
                     left -= count;
                     part.is_ready = false;
-                    cx.pass.push(conn.session, Ask::Fetch { consumer: part.attached, count });
+                    cx.pass.push(
+                        conn.session,
+                        Ask::Fetch {
+                            consumer: part.attached,
+                            count,
+                        },
+                    );
                 }
                 continue;
             }
@@ -141,7 +160,13 @@ impl OpenwireDoor {
                 };
                 if credit != Credit::Add(0) {
                     part.credit = room;
-                    cx.pass.push(conn.session, Ask::Credit { consumer: part.attached, credit });
+                    cx.pass.push(
+                        conn.session,
+                        Ask::Credit {
+                            consumer: part.attached,
+                            credit,
+                        },
+                    );
                 }
             }
         }

@@ -28,7 +28,10 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) -> Result<Step, Failure> {
         let destination = info.destination.as_ref().ok_or_else(|| {
-            Failure::new(ExceptionClass::InvalidDestination, "No destination specified.")
+            Failure::new(
+                ExceptionClass::InvalidDestination,
+                "No destination specified.",
+            )
         })?;
         match info.operation_type {
             DestinationInfo::ADD => {
@@ -78,13 +81,18 @@ impl OpenwireDoor {
                         return Ok(Step::Again);
                     }
                     Some(owner) if owner != Some(session) => {
-                        let message = format!("{} belongs to another connection", place.qualified());
+                        let message =
+                            format!("{} belongs to another connection", place.qualified());
                         return Err(Failure::new(ExceptionClass::InvalidDestination, message));
                     }
                     Some(_) => {}
                 }
                 // Everybody who watches hears of it before its creator, who may tell others.
-                if self.temporaries.insert((session, place), info.clone()).is_none() {
+                if self
+                    .temporaries
+                    .insert((session, place), info.clone())
+                    .is_none()
+                {
                     conn.temporaries += 1;
                     self.advise_temporary(conn, info, cx);
                 }
@@ -106,16 +114,29 @@ impl OpenwireDoor {
             DestinationKind::Queue | DestinationKind::TempQueue => {
                 if cx.topology.queue(&place.name).is_some() {
                     let token = conn.barrier(Awaited::Again, 0);
-                    let condition = DeleteCondition { if_unused: true, if_empty: false };
+                    let condition = DeleteCondition {
+                        if_unused: true,
+                        if_empty: false,
+                    };
                     let name = Arc::from(&*place.name);
-                    cx.pass.push(conn.session, Ask::DeleteQueue { token, name, condition });
+                    cx.pass.push(
+                        conn.session,
+                        Ask::DeleteQueue {
+                            token,
+                            name,
+                            condition,
+                        },
+                    );
                     return Ok(Step::Again);
                 }
             }
             DestinationKind::TempTopic => {
                 if cx.topology.address(&place.name).is_some() {
                     let name = Arc::from(&*place.name);
-                    let change = Change::DeleteAddress { name, condition: Unused::Required };
+                    let change = Change::DeleteAddress {
+                        name,
+                        condition: Unused::Required,
+                    };
                     self.change(conn, change, cx);
                     return Ok(Step::Again);
                 }
@@ -126,14 +147,20 @@ impl OpenwireDoor {
                     return Err(Failure::of(
                         &Refusal::InUse {
                             kind: broker::refusal::Kind::Address,
-                            name: place.name.clone(),
+                            name: (&*place.name).into(),
                         },
-                        During::Removing { destination: &place.qualified() },
+                        During::Removing {
+                            destination: &place.qualified(),
+                        },
                     ));
                 }
             }
         }
-        if self.temporaries.remove(&(conn.session, place.clone())).is_some() {
+        if self
+            .temporaries
+            .remove(&(conn.session, place.clone()))
+            .is_some()
+        {
             conn.temporaries = conn.temporaries.saturating_sub(1);
             self.advise_temporary(conn, info, cx);
         }
@@ -163,7 +190,10 @@ impl OpenwireDoor {
             .collect();
         for key in mine {
             if let Some(info) = self.temporaries.remove(&key) {
-                let gone = DestinationInfo { operation_type: DestinationInfo::REMOVE, ..info };
+                let gone = DestinationInfo {
+                    operation_type: DestinationInfo::REMOVE,
+                    ..info
+                };
                 self.advise_temporary(conn, &gone, cx);
             }
         }
@@ -174,7 +204,9 @@ impl OpenwireDoor {
 /// Whose a temporary destination is; none if there is no such thing.
 fn owner(place: &Place, cx: &Context<'_>) -> Option<Option<SessionId>> {
     if place.kind == DestinationKind::TempTopic {
-        cx.topology.address(&place.name).map(|address| address.spec.owner)
+        cx.topology
+            .address(&place.name)
+            .map(|address| address.spec.owner)
     } else {
         cx.topology.queue(&place.name).map(|queue| queue.spec.owner)
     }

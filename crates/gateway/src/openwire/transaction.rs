@@ -55,18 +55,26 @@ impl Connection {
     /// An open transaction.
     pub fn transaction(&mut self, id: &TransactionId) -> Result<&mut Transaction, Failure> {
         let number = local(id)?;
-        self.transactions.get_mut(&number).ok_or_else(|| not_started(id))
+        self.transactions
+            .get_mut(&number)
+            .ok_or_else(|| not_started(id))
     }
 
     /// Keeps a message until its transaction is committed.
     pub fn hold(&mut self, id: &TransactionId, outgoing: Outgoing) -> Result<(), Failure> {
         let bytes = outgoing.record.len();
         if self.transaction_bytes + bytes > TRANSACTION_BYTES_MAX {
-            return Err(Failure::limit("openwire-transaction-bytes", TRANSACTION_BYTES_MAX));
+            return Err(Failure::limit(
+                "openwire-transaction-bytes",
+                TRANSACTION_BYTES_MAX,
+            ));
         }
         let transaction = self.transaction(id)?;
         if !transaction.has_room() {
-            return Err(Failure::limit("openwire-transaction-steps", TRANSACTION_STEPS_MAX));
+            return Err(Failure::limit(
+                "openwire-transaction-steps",
+                TRANSACTION_STEPS_MAX,
+            ));
         }
         transaction.bytes += bytes;
         transaction.sends.push(outgoing);
@@ -85,7 +93,10 @@ impl Connection {
 
     fn end_transaction(&mut self, id: &TransactionId) -> Result<Transaction, Failure> {
         let number = local(id)?;
-        let ended = self.transactions.remove(&number).ok_or_else(|| not_started(id))?;
+        let ended = self
+            .transactions
+            .remove(&number)
+            .ok_or_else(|| not_started(id))?;
         self.transaction_bytes -= ended.bytes;
         Ok(ended)
     }
@@ -106,7 +117,10 @@ impl OpenwireDoor {
             conn.send(&Command::DataArrayResponse(nothing), cx);
             return Ok(Step::Taken);
         }
-        let id = info.transaction_id.as_ref().ok_or_else(|| Failure::jms("Transaction ID is null"))?;
+        let id = info
+            .transaction_id
+            .as_ref()
+            .ok_or_else(|| Failure::jms("Transaction ID is null"))?;
         let number = local(id)?;
         match step {
             TransactionStep::Begin => {
@@ -152,7 +166,10 @@ impl OpenwireDoor {
             return Err(Failure::new(ExceptionClass::TransactionRolledBack, message));
         }
         // A queue may have been removed since the message for it was sent.
-        let missing = transaction.sends.iter().find_map(|send| send.place.missing_queue(cx.topology));
+        let missing = transaction
+            .sends
+            .iter()
+            .find_map(|send| send.place.missing_queue(cx.topology));
         if let Some(name) = missing {
             self.create_queue(conn, &name, cx);
             return Ok(Step::Again);
@@ -167,8 +184,8 @@ impl OpenwireDoor {
             self.publish(conn.session, send, None, cx);
         }
         settle_all(conn, &transaction.acknowledged, cx);
-        let number = u64::from(base.command_id.cast_unsigned()) << 1
-            | u64::from(base.response_required);
+        let number =
+            u64::from(base.command_id.cast_unsigned()) << 1 | u64::from(base.response_required);
         cx.pass.commit(conn.session, Awaited::Commit.token(number));
         conn.committing.insert(number, transaction);
         Ok(Step::Taken)
@@ -182,10 +199,16 @@ impl OpenwireDoor {
         result: Result<(), Failure>,
         cx: &mut Context<'_>,
     ) {
-        let Some(transaction) = conn.committing.remove(&number) else { return };
+        let Some(transaction) = conn.committing.remove(&number) else {
+            return;
+        };
         for (key, sequence) in transaction.acknowledged {
-            let Some(consumer) = conn.consumers.get_mut(&key) else { continue };
-            let Some(at) = consumer.find_sequence(sequence) else { continue };
+            let Some(consumer) = conn.consumers.get_mut(&key) else {
+                continue;
+            };
+            let Some(at) = consumer.find_sequence(sequence) else {
+                continue;
+            };
             match result {
                 Ok(()) => {
                     consumer.dispatched.remove(at);
@@ -213,11 +236,19 @@ fn settle_all(conn: &mut Connection, acknowledged: &[(ConsumerKey, i64)], cx: &m
     let mut run = None;
     let mut positions = Vec::new();
     for (key, sequence) in acknowledged {
-        let Some(consumer) = conn.consumers.get_mut(key) else { continue };
-        let Some(at) = consumer.find_sequence(*sequence) else { continue };
-        let Some(one) = consumer.dispatched.get_mut(at) else { continue };
+        let Some(consumer) = conn.consumers.get_mut(key) else {
+            continue;
+        };
+        let Some(at) = consumer.find_sequence(*sequence) else {
+            continue;
+        };
+        let Some(one) = consumer.dispatched.get_mut(at) else {
+            continue;
+        };
         one.is_committing = true;
-        let Some((queue, position)) = one.held else { continue };
+        let Some((queue, position)) = one.held else {
+            continue;
+        };
         if run.is_some_and(|run| run != queue) {
             flush(conn, &mut run, &mut positions, cx);
         }
@@ -235,6 +266,13 @@ fn flush(
 ) {
     if let Some(queue) = run.take() {
         let positions = Positions::Many(std::mem::take(positions));
-        cx.pass.push(conn.session, Ask::Settle { queue, positions, outcome: Outcome::Accept });
+        cx.pass.push(
+            conn.session,
+            Ask::Settle {
+                queue,
+                positions,
+                outcome: Outcome::Accept,
+            },
+        );
     }
 }

@@ -46,7 +46,11 @@ impl Made {
 
 impl<'a> View<'a> {
     pub fn new(native: &'a [u8]) -> View<'a> {
-        View { native, message: OnceCell::new(), made: Made::default() }
+        View {
+            native,
+            message: OnceCell::new(),
+            made: Made::default(),
+        }
     }
 
     fn text(&self, text: JavaStr<'a>) -> Value<'_> {
@@ -71,9 +75,11 @@ impl<'a> View<'a> {
                 self.qualified(message.original_destination.or(message.destination))
             }
             "JMSReplyTo" => self.qualified(message.reply_to),
-            "JMSDeliveryMode" => {
-                Some(Value::Text(if message.persistent { "PERSISTENT" } else { "NON_PERSISTENT" }))
-            }
+            "JMSDeliveryMode" => Some(Value::Text(if message.persistent {
+                "PERSISTENT"
+            } else {
+                "NON_PERSISTENT"
+            })),
             "JMSPriority" => int(i32::from(message.priority)),
             "JMSXGroupSeq" => int(message.group_sequence),
             "JMSXDeliveryCount" => int(message.redelivery_counter.saturating_add(1)),
@@ -81,7 +87,9 @@ impl<'a> View<'a> {
             "JMSExpiration" => Some(Value::Long(message.expiration)),
             "JMSActiveMQBrokerInTime" => Some(Value::Long(message.broker_in_time)),
             "JMSActiveMQBrokerOutTime" => Some(Value::Long(message.broker_out_time)),
-            "JMSMessageID" => message.message_id.map(|id| self.made.keep(message_id_text(&id))),
+            "JMSMessageID" => message
+                .message_id
+                .map(|id| self.made.keep(message_id_text(&id))),
             "JMSCorrelationID" => self.optional(message.correlation_id),
             "JMSType" => self.optional(message.message_type),
             "JMSXGroupID" => self.optional(message.group_id),
@@ -95,7 +103,10 @@ impl<'a> View<'a> {
 
 impl Properties for View<'_> {
     fn property(&self, name: &str) -> Option<Value<'_>> {
-        let message = self.message.get_or_init(|| MessageRef::parse(self.native).ok()).as_ref()?;
+        let message = self
+            .message
+            .get_or_init(|| MessageRef::parse(self.native).ok())
+            .as_ref()?;
         if let Some(value) = self.header(message, name) {
             return Some(value);
         }
@@ -113,5 +124,69 @@ impl Properties for View<'_> {
             ValueRef::Bytes(bytes) => Value::Bytes(bytes),
             ValueRef::Char(_) | ValueRef::Map(_) | ValueRef::List(_) => Value::Other,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openwire::primitive::{Value as Written, encode_map};
+    use openwire::{Destination, Message, MessageId, MessageKind, ProducerId, encode_canonical};
+
+    use super::*;
+
+    #[test]
+    fn headers_and_properties_are_shown_by_name() {
+        let mut properties = Vec::new();
+        encode_map(
+            &[
+                ("b".into(), Written::Byte(3)),
+                ("s".into(), Written::String("a😀".into())),
+                ("JMSType".into(), Written::String("no header".into())),
+                ("m".into(), Written::Map(vec![])),
+            ],
+            &mut properties,
+        );
+        let producer = ProducerId {
+            connection_id: "ID:c".into(),
+            value: 2,
+            session_id: 1,
+        };
+        let message = Message {
+            kind: MessageKind::Text,
+            destination: Some(Destination::queue("q")),
+            original_destination: Some(Destination::topic("t")),
+            message_id: Some(MessageId {
+                producer_id: Some(producer.clone()),
+                producer_sequence_id: 9,
+                ..MessageId::default()
+            }),
+            producer_id: Some(producer),
+            message_type: Some("news".into()),
+            priority: 7,
+            marshalled_properties: Some(properties.into()),
+            ..Message::default()
+        };
+        let mut native = Vec::new();
+        encode_canonical(&message, &mut native).unwrap();
+        let view = View::new(&native);
+        for (name, value) in [
+            ("JMSDestination", Some(Value::Text("topic://t"))),
+            ("JMSMessageID", Some(Value::Text("ID:c:1:2:9"))),
+            ("JMSDeliveryMode", Some(Value::Text("NON_PERSISTENT"))),
+            ("JMSType", Some(Value::Text("news"))),
+            ("JMSPriority", Some(Value::Int(7))),
+            ("JMSXDeliveryCount", Some(Value::Int(1))),
+            ("JMSRedelivered", Some(Value::Bool(false))),
+            ("JMSReplyTo", None),
+            ("JMSCorrelationID", None),
+            (SENDER, Some(Value::Text("ID:c"))),
+            ("b", Some(Value::Short(3))),
+            ("s", Some(Value::Text("a😀"))),
+            ("m", Some(Value::Other)),
+            ("missing", None),
+        ] {
+            assert_eq!(view.property(name), value, "{name}");
+        }
+        assert_eq!(View::new(b"broken").property("b"), None);
     }
 }

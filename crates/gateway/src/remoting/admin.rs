@@ -14,10 +14,10 @@ use remoting::header::topic::{AllTopicConfigResponse, CreateTopic, Topic};
 use super::RemotingDoor;
 use super::creation::{Need, Stop, Waiter};
 use super::dispatch::Request;
+use super::group;
 use super::heartbeat::unreadable;
 use super::refusals::Refused;
 use super::topic::{self, Extras, Found, QUEUES_MAX};
-use super::group;
 use crate::access::{Action, Resource};
 use crate::door::Context;
 
@@ -36,11 +36,15 @@ impl RemotingDoor {
         if let Some(fault) = topic::fault(&header.topic) {
             return Err(Refused::invalid(asker.version, fault).into());
         }
-        self.allow(&asker, Action::Configure, Resource::Address(&header.topic), cx)?;
+        self.allow(
+            &asker,
+            Action::Configure,
+            Resource::Address(&header.topic),
+            cx,
+        )?;
         let known = match topic::find(cx.topology, &header.topic) {
             Found::Topic(address, _) if address.spec.reserved => {
-                let remark =
-                    format!("The topic[{}] is conflict with system topic.", header.topic);
+                let remark = format!("The topic[{}] is conflict with system topic.", header.topic);
                 return Err(Refused::invalid(asker.version, remark).into());
             }
             Found::Topic(_, partitions) => Some(partitions),
@@ -48,10 +52,13 @@ impl RemotingDoor {
             Found::Absent => None,
         };
         let queues = |count: i32| {
-            u32::try_from(count).ok().filter(|_| count <= QUEUES_MAX).ok_or_else(|| {
-                let remark = format!("{count} queues: a topic has 0 to {QUEUES_MAX}");
-                Refused::invalid(asker.version, remark)
-            })
+            u32::try_from(count)
+                .ok()
+                .filter(|_| count <= QUEUES_MAX)
+                .ok_or_else(|| {
+                    let remark = format!("{count} queues: a topic has 0 to {QUEUES_MAX}");
+                    Refused::invalid(asker.version, remark)
+                })
         };
         if header.perm & !PERMISSIONS != 0 {
             let remark = format!("the permission {} does not exist", header.perm);
@@ -89,16 +96,23 @@ impl RemotingDoor {
         if header.topic.is_empty() {
             return Err(Refused::invalid(asker.version, "The specified topic is blank.").into());
         }
-        self.allow(&asker, Action::Configure, Resource::Address(&header.topic), cx)?;
+        self.allow(
+            &asker,
+            Action::Configure,
+            Resource::Address(&header.topic),
+            cx,
+        )?;
         match topic::find(cx.topology, &header.topic) {
             Found::Topic(address, _) if address.spec.reserved => {
-                let remark =
-                    format!("The topic[{}] is conflict with system topic.", header.topic);
+                let remark = format!("The topic[{}] is conflict with system topic.", header.topic);
                 Err(Refused::invalid(asker.version, remark).into())
             }
             Found::Topic(..) => {
                 let name = header.topic.as_ref().into();
-                let change = Change::DeleteAddress { name, condition: Unused::NotRequired };
+                let change = Change::DeleteAddress {
+                    name,
+                    condition: Unused::NotRequired,
+                };
                 let key = format!("delete {}", header.topic).into();
                 self.change(Need { key, change }, Waiter::Asked(asker), cx);
                 Ok(())
@@ -114,7 +128,10 @@ impl RemotingDoor {
 
     fn data_version(cx: &Context<'_>) -> DataVersion {
         let counter = i64::try_from(cx.topology.version()).unwrap_or(i64::MAX);
-        DataVersion { counter, ..DataVersion::default() }
+        DataVersion {
+            counter,
+            ..DataVersion::default()
+        }
     }
 
     /// 21.
@@ -137,8 +154,12 @@ impl RemotingDoor {
             topic_config_table: table,
             ..TopicConfigAndMapping::default()
         });
-        let header = AllTopicConfigResponse { total_topic_num: total };
-        request.asker.fields_and_body(None, &header, cx, |out, _| out.extend_from_slice(&body));
+        let header = AllTopicConfigResponse {
+            total_topic_num: total,
+        };
+        request
+            .asker
+            .fields_and_body(None, &header, cx, |out, _| out.extend_from_slice(&body));
         Ok(())
     }
 
@@ -176,9 +197,17 @@ impl RemotingDoor {
                           allowing only ^[%|a-zA-Z0-9_-]+$";
             return Err(Refused::invalid(asker.version, remark).into());
         }
-        self.allow(&asker, Action::Configure, Resource::Group(&config.group_name), cx)?;
+        self.allow(
+            &asker,
+            Action::Configure,
+            Resource::Group(&config.group_name),
+            cx,
+        )?;
         let name = config.group_name.as_str();
-        let spec = GroupSpec { name: name.into(), config: to_vec(&config).into() };
+        let spec = GroupSpec {
+            name: name.into(),
+            config: to_vec(&config).into(),
+        };
         let key = format!("update group {name}").into();
         let change = Change::SetGroup(spec);
         self.change(Need { key, change }, Waiter::Asked(asker), cx);
@@ -194,9 +223,16 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let header = DeleteSubscriptionGroup::parse(&request.command.ext)?;
         let asker = request.asker;
-        self.allow(&asker, Action::Configure, Resource::Group(&header.group_name), cx)?;
+        self.allow(
+            &asker,
+            Action::Configure,
+            Resource::Group(&header.group_name),
+            cx,
+        )?;
         let key = format!("delete group {}", header.group_name).into();
-        let change = Change::DeleteGroup { name: header.group_name.as_ref().into() };
+        let change = Change::DeleteGroup {
+            name: header.group_name.as_ref().into(),
+        };
         self.change(Need { key, change }, Waiter::Asked(asker), cx);
         Ok(())
     }
@@ -210,7 +246,12 @@ impl RemotingDoor {
         let table: std::collections::BTreeMap<_, _> = cx
             .topology
             .groups()
-            .map(|group| (group.spec.name.to_string(), (*self.configs.of(group)).clone()))
+            .map(|group| {
+                (
+                    group.spec.name.to_string(),
+                    (*self.configs.of(group)).clone(),
+                )
+            })
             .collect();
         let total = i32::try_from(table.len()).ok();
         let body = to_vec(&SubscriptionGroupWrapper {
@@ -218,8 +259,12 @@ impl RemotingDoor {
             forbidden_table: Some(std::collections::BTreeMap::new()),
             subscription_group_table: table,
         });
-        let header = AllSubscriptionGroupsResponse { total_group_num: total };
-        request.asker.fields_and_body(None, &header, cx, |out, _| out.extend_from_slice(&body));
+        let header = AllSubscriptionGroupsResponse {
+            total_group_num: total,
+        };
+        request
+            .asker
+            .fields_and_body(None, &header, cx, |out, _| out.extend_from_slice(&body));
         Ok(())
     }
 
@@ -230,8 +275,7 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
         let header = Group::parse(&request.command.ext)?;
-        let group =
-            group::find(cx.topology, &header.group, self.settings.auto_create_groups)?;
+        let group = group::find(cx.topology, &header.group, self.settings.auto_create_groups)?;
         let body = to_vec(&*self.configs.of(group));
         request.asker.body(&body, cx);
         Ok(())

@@ -78,10 +78,18 @@ impl Asker {
         if self.oneway {
             return;
         }
-        let prefix = Prefix { remark, ..self.prefix(code) };
-        let written = FrameWriter::begin(cx.links.out(self.session), prefix).header(header).finish();
+        let prefix = Prefix {
+            remark,
+            ..self.prefix(code)
+        };
+        let written = FrameWriter::begin(cx.links.out(self.session), prefix)
+            .header(header)
+            .finish();
         if let Err(error) = written {
-            self.refuse(&Refused::new(ResponseCode::SystemError, error.to_string()), cx);
+            self.refuse(
+                &Refused::new(ResponseCode::SystemError, error.to_string()),
+                cx,
+            );
         }
     }
 
@@ -93,7 +101,10 @@ impl Asker {
         let prefix = self.prefix(ResponseCode::Success);
         let written = FrameWriter::begin(cx.links.out(self.session), prefix).finish_with(body);
         if let Err(error) = written {
-            self.refuse(&Refused::new(ResponseCode::SystemError, error.to_string()), cx);
+            self.refuse(
+                &Refused::new(ResponseCode::SystemError, error.to_string()),
+                cx,
+            );
         }
     }
 
@@ -109,7 +120,10 @@ impl Asker {
         if self.oneway {
             return;
         }
-        let prefix = Prefix { remark, ..self.prefix(ResponseCode::Success) };
+        let prefix = Prefix {
+            remark,
+            ..self.prefix(ResponseCode::Success)
+        };
         let records = cx.records;
         let written = FrameWriter::begin(cx.links.out(self.session), prefix)
             .header(header)
@@ -119,7 +133,10 @@ impl Asker {
                 body.finish()
             });
         if let Err(error) = written {
-            self.refuse(&Refused::new(ResponseCode::SystemError, error.to_string()), cx);
+            self.refuse(
+                &Refused::new(ResponseCode::SystemError, error.to_string()),
+                cx,
+            );
         }
     }
 }

@@ -97,7 +97,8 @@ impl Clients {
                 members.insert(session, client);
             }
             None => {
-                self.producers.insert(group.into(), BTreeMap::from([(session, client)]));
+                self.producers
+                    .insert(group.into(), BTreeMap::from([(session, client)]));
             }
         }
     }
@@ -120,7 +121,10 @@ impl Clients {
         }
         let is_new = match group.members.insert(session, client) {
             None => true,
-            Some(before) => group.members.get(&session).is_some_and(|now| now.id != before.id),
+            Some(before) => group
+                .members
+                .get(&session)
+                .is_some_and(|now| now.id != before.id),
         };
         group.consume_type = data.consume_type;
         group.model = data.message_model;
@@ -133,7 +137,12 @@ impl Clients {
     }
 
     /// A client leaves one group, or both of its kinds, by request 35.
-    pub fn unregister(&mut self, session: SessionId, producer: Option<&str>, consumer: Option<&str>) {
+    pub fn unregister(
+        &mut self,
+        session: SessionId,
+        producer: Option<&str>,
+        consumer: Option<&str>,
+    ) {
         if let Some(name) = producer
             && let Some(members) = self.producers.get_mut(name)
         {
@@ -171,7 +180,9 @@ impl Clients {
         let changed = &mut self.changed;
         self.consumers.retain(|name, group| {
             let before = group.members.len();
-            group.members.retain(|session, client| keep(*session, client));
+            group
+                .members
+                .retain(|session, client| keep(*session, client));
             if group.members.len() < before {
                 changed.insert(name.clone());
             }
@@ -202,10 +213,17 @@ impl ConsumerGroup {
             } else {
                 Some(data.code_set.iter().map(|code| *code as u32).collect())
             };
-            self.subscriptions.insert(topic.into(), Subscription { data: data.clone(), tags });
+            self.subscriptions.insert(
+                topic.into(),
+                Subscription {
+                    data: data.clone(),
+                    tags,
+                },
+            );
         }
         let before = self.subscriptions.len();
-        self.subscriptions.retain(|topic, _| wanted.iter().any(|data| *data.topic == **topic));
+        self.subscriptions
+            .retain(|topic, _| wanted.iter().any(|data| *data.topic == **topic));
         changed || self.subscriptions.len() < before
     }
 }
@@ -261,7 +279,10 @@ mod tests {
     fn subscriptions_are_texts_of_tags() {
         assert_eq!(tags_of("*"), Ok(None));
         assert_eq!(tags_of(""), Ok(None));
-        assert_eq!(tags_of("TagA || TagB"), Ok(Some([2_598_919, 2_598_920].into())));
+        assert_eq!(
+            tags_of("TagA || TagB"),
+            Ok(Some([2_598_919, 2_598_920].into()))
+        );
         assert!(tags_of("||").is_err());
     }
 }

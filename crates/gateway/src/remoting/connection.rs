@@ -68,6 +68,8 @@ impl Connection {
         self.opaque = self.opaque.wrapping_add(1);
         let prefix = Prefix::oneway(code, Opaque(self.opaque), persona);
         // What does not fit a frame is not told; a half message is checked again later.
-        let _ = FrameWriter::begin(cx.links.out(session), prefix).header(header).finish_with(body);
+        let _ = FrameWriter::begin(cx.links.out(session), prefix)
+            .header(header)
+            .finish_with(body);
     }
 }

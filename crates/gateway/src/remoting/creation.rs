@@ -40,7 +40,10 @@ impl Need {
     pub fn topic(name: &str, queues: u32, permissions: u32) -> Need {
         let spec = topic::spec(name, topic::plain(queues, permissions));
         // Not `SetPartitions`: whoever made it in the meantime is right about its size.
-        Need { key: format!("topic {name}").into(), change: Change::DeclareAddress(spec) }
+        Need {
+            key: format!("topic {name}").into(),
+            change: Change::DeclareAddress(spec),
+        }
     }
 
     pub fn group(name: &str) -> Need {
@@ -48,8 +51,14 @@ impl Need {
             group_name: name.to_owned(),
             ..SubscriptionGroupConfig::default()
         };
-        let spec = GroupSpec { name: name.into(), config: to_vec(&config).into() };
-        Need { key: format!("group {name}").into(), change: Change::SetGroup(spec) }
+        let spec = GroupSpec {
+            name: name.into(),
+            config: to_vec(&config).into(),
+        };
+        Need {
+            key: format!("group {name}").into(),
+            change: Change::SetGroup(spec),
+        }
     }
 }
 
@@ -131,7 +140,9 @@ impl RemotingDoor {
         let bytes = aside.what.bytes();
         if let Some(connection) = self.connections.get_mut(&aside.asker.session) {
             if connection.asides >= ASIDE_MAX || connection.aside_bytes + bytes > ASIDE_BYTES_MAX {
-                aside.asker.refuse(&Refused::busy("requests that wait for a topic"), cx);
+                aside
+                    .asker
+                    .refuse(&Refused::busy("requests that wait for a topic"), cx);
                 return;
             }
             connection.asides += 1;
@@ -152,10 +163,19 @@ impl RemotingDoor {
             job.waiters.push(waiter);
         } else if room {
             let Need { key, change } = need;
-            jobs.push_back(Job { key, change, waiters: vec![waiter] });
+            jobs.push_back(Job {
+                key,
+                change,
+                waiters: vec![waiter],
+            });
             self.ask_next(cx);
         } else {
-            self.resolve(waiter, &need.key, Some(Refused::busy("changes of topics")), cx);
+            self.resolve(
+                waiter,
+                &need.key,
+                Some(Refused::busy("changes of topics")),
+                cx,
+            );
         }
     }
 
@@ -166,7 +186,13 @@ impl RemotingDoor {
         if let Some(job) = self.creation.jobs.front() {
             self.creation.is_asked = true;
             let change = job.change.clone();
-            cx.pass.push(SETUP, Command::Change { token: Token(0), change });
+            cx.pass.push(
+                SETUP,
+                Command::Change {
+                    token: Token(0),
+                    change,
+                },
+            );
         }
     }
 
@@ -177,7 +203,9 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) {
         self.creation.is_asked = false;
-        let Some(job) = self.creation.jobs.pop_front() else { return };
+        let Some(job) = self.creation.jobs.pop_front() else {
+            return;
+        };
         self.ask_next(cx);
         let refused = result.err().map(|refusal| self.refused_change(&refusal));
         for waiter in job.waiters {
@@ -188,7 +216,9 @@ impl RemotingDoor {
     fn refused_change(&mut self, refusal: &Refusal) -> Refused {
         match refusal {
             Refusal::AddressTaken { name } | Refusal::Inequivalent { name, .. } => {
-                self.note(format!("topic \"{name}\" is refused: an exchange has its name"));
+                self.note(format!(
+                    "topic \"{name}\" is refused: an exchange has its name"
+                ));
                 Refused::no_topic(name)
             }
             other => other.into(),
@@ -219,7 +249,9 @@ impl RemotingDoor {
                     None if session != super::transaction::CARETAKER => return,
                     None => {}
                 }
-                aside.refused.extend(refused.map(|refused| (key.into(), refused)));
+                aside
+                    .refused
+                    .extend(refused.map(|refused| (key.into(), refused)));
                 self.again(aside, cx);
             }
         }

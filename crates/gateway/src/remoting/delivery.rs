@@ -11,7 +11,9 @@ use crate::language;
 /// Appends the record.
 pub fn append(bytes: &[u8], place: &Place<'_>, out: &mut Vec<u8>) {
     // The log has checked it; a record of a newer version is passed over.
-    let Ok(record) = Record::decode(bytes) else { return };
+    let Ok(record) = Record::decode(bytes) else {
+        return;
+    };
     if record.envelope.language == language::REMOTING && append_own(&record, place, out) {
         return;
     }
@@ -33,7 +35,9 @@ fn append_own(record: &Record<'_>, place: &Place<'_>, out: &mut Vec<u8>) -> bool
         };
         return copy_patched(record.native, &patch, out).is_ok();
     }
-    let Ok((stored, _)) = Stored::decode(record.native) else { return false };
+    let Ok((stored, _)) = Stored::decode(record.native) else {
+        return false;
+    };
     let moved = Stored {
         topic: place.topic,
         queue_id: place.queue_id,

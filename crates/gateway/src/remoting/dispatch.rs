@@ -23,7 +23,10 @@ pub struct Request<'r> {
 impl Request<'_> {
     /// Why something that the request needs is not there, if it was tried already.
     pub fn refusal_of(&self, key: &str) -> Option<&Refused> {
-        self.refused.iter().find(|(tried, _)| **tried == *key).map(|(_, refused)| refused)
+        self.refused
+            .iter()
+            .find(|(tried, _)| **tried == *key)
+            .map(|(_, refused)| refused)
     }
 }
 
@@ -50,7 +53,11 @@ impl RemotingDoor {
 
     /// Goes on with a request that was kept aside.
     pub(super) fn again(&mut self, aside: Aside, cx: &mut Context<'_>) {
-        let Aside { asker, what, refused } = aside;
+        let Aside {
+            asker,
+            what,
+            refused,
+        } = aside;
         match what {
             What::Frame(frame) => {
                 // It was decoded before, with limits that were not wider.
@@ -73,7 +80,12 @@ impl RemotingDoor {
     ) {
         let result = match command.request_code() {
             Some(code) => {
-                let request = Request { asker, code, command, refused: &refused };
+                let request = Request {
+                    asker,
+                    code,
+                    command,
+                    refused: &refused,
+                };
                 self.dispatch(&request, cx)
             }
             None => Err(unsupported(command.code).into()),
@@ -82,7 +94,11 @@ impl RemotingDoor {
             Ok(()) => {}
             Err(Stop::Refused(refused)) => asker.refuse(&refused, cx),
             Err(Stop::Needs(need)) => {
-                let aside = Aside { asker, what: What::Frame(frame.to_vec()), refused };
+                let aside = Aside {
+                    asker,
+                    what: What::Frame(frame.to_vec()),
+                    refused,
+                };
                 self.set_aside(*need, aside, cx);
             }
         }
@@ -90,12 +106,19 @@ impl RemotingDoor {
 
     /// Who may ask at all. A signature promises that we check it, and we cannot yet.
     fn admit(&self, session: SessionId, command: &CommandRef<'_>) -> Result<(), Refused> {
-        let is_known = self.connections.get(&session).is_some_and(|known| known.user.is_some());
+        let is_known = self
+            .connections
+            .get(&session)
+            .is_some_and(|known| known.user.is_some());
         if !is_known {
             let remark = "anonymous access is allowed from this machine only";
             return Err(Refused::new(ResponseCode::NoPermission, remark));
         }
-        if command.ext.iter().any(|(key, _)| key == "AccessKey" || key == "Signature") {
+        if command
+            .ext
+            .iter()
+            .any(|(key, _)| key == "AccessKey" || key == "Signature")
+        {
             let remark = "this broker does not check signatures yet: send without credentials";
             return Err(Refused::new(ResponseCode::NoPermission, remark));
         }
@@ -110,14 +133,20 @@ impl RemotingDoor {
         resource: Resource<'_>,
         cx: &Context<'_>,
     ) -> Result<(), Refused> {
-        let user = self.connections.get(&asker.session).and_then(|known| known.user.as_ref());
+        let user = self
+            .connections
+            .get(&asker.session)
+            .and_then(|known| known.user.as_ref());
         if user.is_some_and(|user| cx.access.authorize(user, action, resource)) {
             return Ok(());
         }
         let name = match resource {
             Resource::Address(name) | Resource::Queue(name) | Resource::Group(name) => name,
         };
-        Err(Refused::new(ResponseCode::NoPermission, format!("no permission on {name}")))
+        Err(Refused::new(
+            ResponseCode::NoPermission,
+            format!("no permission on {name}"),
+        ))
     }
 
     fn dispatch(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {

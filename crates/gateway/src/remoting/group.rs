@@ -25,7 +25,10 @@ impl Configs {
     pub fn of(&mut self, group: &Group) -> Arc<SubscriptionGroupConfig> {
         let read = || {
             let config = from_slice(&group.spec.config).unwrap_or_default();
-            Arc::new(SubscriptionGroupConfig { group_name: group.spec.name.to_string(), ..config })
+            Arc::new(SubscriptionGroupConfig {
+                group_name: group.spec.name.to_string(),
+                ..config
+            })
         };
         Arc::clone(self.read.entry(group.id).or_insert_with(read))
     }

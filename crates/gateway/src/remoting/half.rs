@@ -106,7 +106,11 @@ impl Halves {
     /// The messages whose producers are to be asked now.
     pub fn due(&self, settings: &Transactions, now: Millis) -> Vec<Position> {
         let due = |(_, (_, half)): &(&Position, &(MessageRef, Half))| half.is_due(settings, now);
-        self.undecided.iter().filter(due).map(|(position, _)| *position).collect()
+        self.undecided
+            .iter()
+            .filter(due)
+            .map(|(position, _)| *position)
+            .collect()
     }
 
     /// Remembers where the partitions end.
@@ -126,7 +130,10 @@ impl Halves {
         let halves = self.undecided.keys().next().copied().unwrap_or(self.next);
         let passed = self.ends.iter().rev().find(|ends| ends.halves <= halves);
         let decisions = passed.map(|ends| ends.decisions).unwrap_or_default();
-        let stored = self.stored.unwrap_or(Ends { decisions: Position(0), halves: Position(0) });
+        let stored = self.stored.unwrap_or(Ends {
+            decisions: Position(0),
+            halves: Position(0),
+        });
         let ends = Ends {
             decisions: decisions.max(stored.decisions),
             halves: halves.max(stored.halves),
@@ -136,7 +143,10 @@ impl Halves {
 
     pub fn cursors_stored(&mut self, ends: Ends) {
         self.stored = Some(ends);
-        let passed = self.ends.iter().rposition(|known| known.decisions <= ends.decisions);
+        let passed = self
+            .ends
+            .iter()
+            .rposition(|known| known.decisions <= ends.decisions);
         if let Some(passed) = passed {
             self.ends.drain(..passed);
         }
@@ -172,12 +182,18 @@ mod tests {
     }
 
     fn ends(decisions: u64, halves: u64) -> Ends {
-        Ends { decisions: Position(decisions), halves: Position(halves) }
+        Ends {
+            decisions: Position(decisions),
+            halves: Position(halves),
+        }
     }
 
     #[test]
     fn cursors_never_pass_what_is_undecided() {
-        let mut halves = Halves { phase: Phase::Awake, ..Halves::default() };
+        let mut halves = Halves {
+            phase: Phase::Awake,
+            ..Halves::default()
+        };
         assert_eq!(halves.cursors(), None);
         for position in 0..10 {
             add(&mut halves, position);

@@ -6,9 +6,7 @@ use remoting::body::{
     HeartbeatData, LockBatchBody, LockBatchResponse, ProducerConnection, from_slice, to_vec,
 };
 use remoting::header::Header;
-use remoting::header::client::{
-    ConsumerGroup, HeartbeatResponse, ProducerGroup, UnregisterClient,
-};
+use remoting::header::client::{ConsumerGroup, HeartbeatResponse, ProducerGroup, UnregisterClient};
 use remoting::header::topic::Topic;
 use remoting::{RequestCode, ResponseCode};
 
@@ -34,7 +32,12 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let asker = request.asker;
         let beat: HeartbeatData = from_slice(request.command.body).map_err(unreadable)?;
-        if beat.consumer_data_set.len().max(beat.producer_data_set.len()) > GROUPS_MAX {
+        if beat
+            .consumer_data_set
+            .len()
+            .max(beat.producer_data_set.len())
+            > GROUPS_MAX
+        {
             return Err(Refused::busy("groups of one client").into());
         }
         let mut welcome = Vec::with_capacity(beat.consumer_data_set.len());
@@ -43,7 +46,9 @@ impl RemotingDoor {
                 welcome.push(data);
             }
         }
-        let Some(connection) = self.connections.get(&asker.session) else { return Ok(()) };
+        let Some(connection) = self.connections.get(&asker.session) else {
+            return Ok(());
+        };
         let client = Client {
             id: beat.client_id.as_str().into(),
             address: connection.peer.remote,
@@ -61,8 +66,13 @@ impl RemotingDoor {
                 beat.without_sub,
             );
         }
-        for data in beat.producer_data_set.iter().filter(|data| group::is_legal(&data.group_name)) {
-            self.clients.produces(&data.group_name, asker.session, client.clone());
+        for data in beat
+            .producer_data_set
+            .iter()
+            .filter(|data| group::is_legal(&data.group_name))
+        {
+            self.clients
+                .produces(&data.group_name, asker.session, client.clone());
         }
         let header = HeartbeatResponse {
             is_support_heart_beat_v2: Some(true),
@@ -82,7 +92,10 @@ impl RemotingDoor {
     ) -> Result<bool, Stop> {
         let name = &data.group_name;
         let resource = Resource::Group(name);
-        if self.allow(&request.asker, Action::Read, resource, cx).is_err() {
+        if self
+            .allow(&request.asker, Action::Read, resource, cx)
+            .is_err()
+        {
             return Ok(false);
         }
         if request.refusal_of(&format!("group {name}")).is_some() {
@@ -115,7 +128,11 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let header = UnregisterClient::parse(&request.command.ext)?;
         let (producer, consumer) = (&header.producer_group, &header.consumer_group);
-        self.clients.unregister(request.asker.session, producer.as_deref(), consumer.as_deref());
+        self.clients.unregister(
+            request.asker.session,
+            producer.as_deref(),
+            consumer.as_deref(),
+        );
         request.asker.done(cx);
         Ok(())
     }
@@ -124,14 +141,19 @@ impl RemotingDoor {
     pub(super) fn notify_changed_groups(&mut self, cx: &mut Context<'_>) {
         let persona = self.settings.version;
         for name in self.clients.take_changed() {
-            let wants = cx.topology.group(&name).is_none_or(|group| {
-                self.configs.of(group).notify_consumer_ids_changed_enable
-            });
-            let Some(group) = self.clients.consumer_group(&name) else { continue };
+            let wants = cx
+                .topology
+                .group(&name)
+                .is_none_or(|group| self.configs.of(group).notify_consumer_ids_changed_enable);
+            let Some(group) = self.clients.consumer_group(&name) else {
+                continue;
+            };
             if !wants || group.is_broadcasting() {
                 continue;
             }
-            let header = ConsumerGroup { consumer_group: (&*name).into() };
+            let header = ConsumerGroup {
+                consumer_group: (&*name).into(),
+            };
             for session in group.members.keys() {
                 if let Some(connection) = self.connections.get_mut(session) {
                     let code = RequestCode::NotifyConsumerIdsChanged;
@@ -169,15 +191,26 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
         let header = ConsumerGroup::parse(&request.command.ext)?;
-        let group = self.clients.consumer_group(&header.consumer_group).ok_or_else(|| {
-            let remark = format!("no consumer for this group, {}", header.consumer_group);
-            Refused::new(ResponseCode::SystemError, remark)
-        })?;
-        let mut ids: Vec<String> =
-            group.members.values().map(|client| client.id.to_string()).collect();
+        let group = self
+            .clients
+            .consumer_group(&header.consumer_group)
+            .ok_or_else(|| {
+                let remark = format!("no consumer for this group, {}", header.consumer_group);
+                Refused::new(ResponseCode::SystemError, remark)
+            })?;
+        let mut ids: Vec<String> = group
+            .members
+            .values()
+            .map(|client| client.id.to_string())
+            .collect();
         ids.sort_unstable();
         ids.dedup();
-        request.asker.body(&to_vec(&ConsumerIdList { consumer_id_list: ids }), cx);
+        request.asker.body(
+            &to_vec(&ConsumerIdList {
+                consumer_id_list: ids,
+            }),
+            cx,
+        );
         Ok(())
     }
 
@@ -188,10 +221,13 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
         let header = ConsumerGroup::parse(&request.command.ext)?;
-        let group = self.clients.consumer_group(&header.consumer_group).ok_or_else(|| {
-            let remark = format!("the consumer group[{}] not online", header.consumer_group);
-            Refused::new(ResponseCode::ConsumerNotOnline, remark)
-        })?;
+        let group = self
+            .clients
+            .consumer_group(&header.consumer_group)
+            .ok_or_else(|| {
+                let remark = format!("the consumer group[{}] not online", header.consumer_group);
+                Refused::new(ResponseCode::ConsumerNotOnline, remark)
+            })?;
         let subscriptions = group.subscriptions.iter();
         let body = ConsumerConnection {
             connection_set: group.members.values().map(shown).collect(),
@@ -213,11 +249,16 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
         let header = ProducerGroup::parse(&request.command.ext)?;
-        let members = self.clients.producer_group(&header.producer_group).ok_or_else(|| {
-            let remark = format!("the producer group[{}] not exist", header.producer_group);
-            Refused::new(ResponseCode::SystemError, remark)
-        })?;
-        let body = ProducerConnection { connection_set: members.values().map(shown).collect() };
+        let members = self
+            .clients
+            .producer_group(&header.producer_group)
+            .ok_or_else(|| {
+                let remark = format!("the producer group[{}] not exist", header.producer_group);
+                Refused::new(ResponseCode::SystemError, remark)
+            })?;
+        let body = ProducerConnection {
+            connection_set: members.values().map(shown).collect(),
+        };
         request.asker.body(&to_vec(&body), cx);
         Ok(())
     }
@@ -246,15 +287,31 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
         let body: LockBatchBody = from_slice(request.command.body).map_err(unreadable)?;
-        self.allow(&request.asker, Action::Read, Resource::Group(&body.consumer_group), cx)?;
-        let LockBatchBody { client_id, consumer_group, mq_set, .. } = body;
+        self.allow(
+            &request.asker,
+            Action::Read,
+            Resource::Group(&body.consumer_group),
+            cx,
+        )?;
+        let LockBatchBody {
+            client_id,
+            consumer_group,
+            mq_set,
+            ..
+        } = body;
         let held = mq_set
             .into_iter()
             .filter(|mq| {
-                self.locks.lock(&consumer_group, &mq.topic, mq.queue_id, &client_id, cx.now)
+                self.locks
+                    .lock(&consumer_group, &mq.topic, mq.queue_id, &client_id, cx.now)
             })
             .collect();
-        request.asker.body(&to_vec(&LockBatchResponse { lock_ok_mq_set: held }), cx);
+        request.asker.body(
+            &to_vec(&LockBatchResponse {
+                lock_ok_mq_set: held,
+            }),
+            cx,
+        );
         Ok(())
     }
 
@@ -266,7 +323,12 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let body: LockBatchBody = from_slice(request.command.body).map_err(unreadable)?;
         for mq in &body.mq_set {
-            self.locks.unlock(&body.consumer_group, &mq.topic, mq.queue_id, &body.client_id);
+            self.locks.unlock(
+                &body.consumer_group,
+                &mq.topic,
+                mq.queue_id,
+                &body.client_id,
+            );
         }
         request.asker.done(cx);
         Ok(())
@@ -283,5 +345,8 @@ fn shown(client: &Client) -> Connection {
 }
 
 pub fn unreadable(error: impl std::fmt::Display) -> Refused {
-    Refused::new(ResponseCode::SystemError, format!("the body of the request: {error}"))
+    Refused::new(
+        ResponseCode::SystemError,
+        format!("the body of the request: {error}"),
+    )
 }

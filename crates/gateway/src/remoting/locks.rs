@@ -35,7 +35,11 @@ impl Lock {
 }
 
 fn key(group: &str, topic: &str, queue_id: i32) -> Key {
-    Key { group: group.into(), topic: topic.into(), queue_id }
+    Key {
+        group: group.into(),
+        topic: topic.into(),
+        queue_id,
+    }
 }
 
 impl Locks {
@@ -51,7 +55,10 @@ impl Locks {
         let key = key(group, topic, queue_id);
         match self.held.get_mut(&key) {
             Some(lock) if *lock.client == *client || lock.is_free(now) => {
-                *lock = Lock { client: client.into(), renewed: now };
+                *lock = Lock {
+                    client: client.into(),
+                    renewed: now,
+                };
                 true
             }
             Some(_) => false,
@@ -61,7 +68,13 @@ impl Locks {
                 }
                 let room = self.held.len() < LOCKS_MAX;
                 if room {
-                    self.held.insert(key, Lock { client: client.into(), renewed: now });
+                    self.held.insert(
+                        key,
+                        Lock {
+                            client: client.into(),
+                            renewed: now,
+                        },
+                    );
                 }
                 room
             }
@@ -71,7 +84,11 @@ impl Locks {
     /// Lets go of a queue that the client holds.
     pub fn unlock(&mut self, group: &str, topic: &str, queue_id: i32, client: &str) {
         let key = key(group, topic, queue_id);
-        if self.held.get(&key).is_some_and(|lock| *lock.client == *client) {
+        if self
+            .held
+            .get(&key)
+            .is_some_and(|lock| *lock.client == *client)
+        {
             self.held.remove(&key);
         }
     }

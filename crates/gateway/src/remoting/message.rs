@@ -111,7 +111,9 @@ impl<'a> Marks<'a> {
             return Ok(Due::Now);
         }
         if at.since(now) > TIMER_MS_MAX {
-            let remark = format!("timer message illegal, the delay time should not be bigger than the max delay {TIMER_MS_MAX}ms; or if set del msg, the delay time should be bigger than the current time");
+            let remark = format!(
+                "timer message illegal, the delay time should not be bigger than the max delay {TIMER_MS_MAX}ms; or if set del msg, the delay time should be bigger than the current time"
+            );
             return Err(Refused::new(ResponseCode::MessageIllegal, remark));
         }
         // Down to a whole turn; what stands on one comes a turn earlier.
@@ -178,9 +180,15 @@ mod tests {
         assert_eq!(due("TAGS\u{1}a\u{2}"), Ok(Due::Now));
         assert_eq!(due("DELAY\u{1}0\u{2}"), Ok(Due::Now));
         assert_eq!(due("DELAY\u{1}2"), Ok(Due::Delayed(Millis(15_000))));
-        assert_eq!(due("DELAY\u{1}99"), Ok(Due::Delayed(Millis(10_000 + 7_200_000))));
+        assert_eq!(
+            due("DELAY\u{1}99"),
+            Ok(Due::Delayed(Millis(10_000 + 7_200_000)))
+        );
         assert_eq!(due("TIMER_DELAY_SEC\u{1}5"), Ok(Due::Timed(Millis(14_000))));
-        assert_eq!(due("TIMER_DELAY_MS\u{1}5001"), Ok(Due::Timed(Millis(15_000))));
+        assert_eq!(
+            due("TIMER_DELAY_MS\u{1}5001"),
+            Ok(Due::Timed(Millis(15_000)))
+        );
         assert_eq!(due("TIMER_DELIVER_MS\u{1}9000"), Ok(Due::Now));
         assert!(due("TIMER_DELAY_SEC\u{1}300000").is_err());
         assert!(due("TIMER_DELAY_SEC\u{1}x").is_err());

@@ -10,7 +10,7 @@
 //! - A **topic** is an address with partitions ([`topic`], [`admin`], [`route`]), its queues are
 //!   the partitions; a **group** is a group of the topology ([`group`]). Both come into being when
 //!   they are used ([`creation`]).
-//! - A message sent ([`send`]) is stored as the record that a pull delivers ([`message`]) with the
+//! - A message sent ([`send`], [`batch`]) is stored ([`storing`]) as the record that a pull delivers ([`message`]) with the
 //!   fields that belong to the broker still empty; [`delivery`] fills them while copying. The
 //!   physical offset of the wire is the message's name inside.
 //! - A pull ([`pull`]) is a read; offsets ([`offset`]) are a group's cursors.
@@ -26,6 +26,7 @@
 
 mod admin;
 mod asker;
+mod batch;
 mod clients;
 mod connection;
 mod creation;
@@ -45,9 +46,12 @@ mod route;
 mod send;
 mod settings;
 mod stats;
+mod storing;
 mod topic;
 mod transaction;
+mod unique;
 pub mod view;
+mod waking;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -114,7 +118,7 @@ struct Waiting {
 #[derive(Debug)]
 enum What {
     Send(send::Sent),
-    Batch(send::SentBatch),
+    Batch(batch::SentBatch),
     Pull(Box<pull::Pull>),
     Offset(offset::Asked),
     Gather(Box<stats::Gather>),
@@ -163,11 +167,6 @@ impl RemotingDoor {
         }
     }
 
-    /// What the operator should hear of, since this was asked last.
-    pub fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
-    }
-
     fn note(&mut self, line: String) {
         if self.notes.len() < NOTES_MAX && self.notes.last() != Some(&line) {
             self.notes.push(line);
@@ -177,7 +176,10 @@ impl RemotingDoor {
     /// A token under which a request waits.
     fn wait(&mut self, asker: Asker, what: What) -> Result<Token, Refused> {
         let connection = self.connections.get_mut(&asker.session);
-        if connection.as_ref().is_some_and(|known| known.in_flight >= IN_FLIGHT_MAX) {
+        if connection
+            .as_ref()
+            .is_some_and(|known| known.in_flight >= IN_FLIGHT_MAX)
+        {
             return Err(Refused::busy("requests of this connection"));
         }
         let token = self.pending.insert(Waiting { asker, what });
@@ -203,12 +205,17 @@ impl RemotingDoor {
         at: Option<(PartitionId, Position)>,
         cx: &mut Context<'_>,
     ) {
-        if let Some(Waiting { what: What::Batch(batch), .. }) = self.pending.get_mut(token)
+        if let Some(Waiting {
+            what: What::Batch(batch),
+            ..
+        }) = self.pending.get_mut(token)
             && !batch.is_whole_with(pending::part(token), message, at)
         {
             return;
         }
-        let Some(Waiting { asker, what }) = self.take(token) else { return };
+        let Some(Waiting { asker, what }) = self.take(token) else {
+            return;
+        };
         match what {
             What::Send(sent) => self.sent(asker, sent, message, at, cx),
             What::Batch(batch) => self.sent_batch(asker, &batch, cx),
@@ -224,12 +231,17 @@ impl RemotingDoor {
     }
 
     fn done(&mut self, token: Token, result: Result<Answer, Refusal>, cx: &mut Context<'_>) {
-        if let Some(Waiting { what: What::Gather(gather), .. }) = self.pending.get_mut(token)
+        if let Some(Waiting {
+            what: What::Gather(gather),
+            ..
+        }) = self.pending.get_mut(token)
             && !gather.is_whole_with(pending::part(token), &result)
         {
             return;
         }
-        let Some(Waiting { asker, what }) = self.take(token) else { return };
+        let Some(Waiting { asker, what }) = self.take(token) else {
+            return;
+        };
         match what {
             What::Send(_) | What::Batch(_) | What::SentBack | What::Pull(_) => {
                 if let Err(refusal) = result {
@@ -245,7 +257,9 @@ impl RemotingDoor {
     }
 
     fn read(&mut self, token: Token, result: ReadResult, cx: &mut Context<'_>) {
-        let Some(Waiting { asker, what }) = self.take(token) else { return };
+        let Some(Waiting { asker, what }) = self.take(token) else {
+            return;
+        };
         match what {
             What::Pull(pull) => self.pulled(asker, *pull, &result, cx),
             What::View(view) => self.view_read(asker, *view, &result, cx),
@@ -262,9 +276,14 @@ impl RemotingDoor {
 }
 
 impl Door for RemotingDoor {
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>) {
         let user = cx.access.anonymous(peer.is_loopback()).ok();
-        self.connections.insert(session, Connection::new(peer, user, cx.now));
+        self.connections
+            .insert(session, Connection::new(peer, user, cx.now));
     }
 
     fn received(&mut self, session: SessionId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
@@ -273,7 +292,9 @@ impl Door for RemotingDoor {
             connection.last_read = cx.now;
         }
         loop {
-            let Some(connection) = self.connections.get_mut(&session) else { return bytes.len() };
+            let Some(connection) = self.connections.get_mut(&session) else {
+                return bytes.len();
+            };
             if connection.is_closing {
                 return bytes.len();
             }
@@ -296,11 +317,15 @@ impl Door for RemotingDoor {
 
     fn event(&mut self, event: Event, cx: &mut Context<'_>) {
         match event {
-            Event::Done { session, result, .. } if session == SETUP => {
+            Event::Done {
+                session, result, ..
+            } if session == SETUP => {
                 self.changed_as_asked(result, cx);
             }
             Event::Done { token, result, .. } => self.done(token, result, cx),
-            Event::Stored { token, message, at, .. } => self.stored(token, message, at, cx),
+            Event::Stored {
+                token, message, at, ..
+            } => self.stored(token, message, at, cx),
             Event::Read { token, result, .. } => self.read(token, result, cx),
             // This wire attaches to no queue.
             Event::Deliver(_)

@@ -35,7 +35,10 @@ const VIEW_BYTES_MAX: u32 = 4 << 20;
 #[derive(Clone, Copy, Debug)]
 pub enum Asked {
     /// Where a group stands.
-    Cursor { partition: PartitionId, zero_if_none: bool },
+    Cursor {
+        partition: PartitionId,
+        zero_if_none: bool,
+    },
     /// Where a group may start that never said.
     Start,
     ByTime,
@@ -60,22 +63,21 @@ enum Stage {
     Find,
     /// Where in the partition are those of its time?
     Time(PartitionId),
-    Read { partition: PartitionId, reads: u32 },
+    Read {
+        partition: PartitionId,
+        reads: u32,
+    },
     /// Nothing tells its offset; it is shown without.
     Last,
 }
 
 impl RemotingDoor {
-    fn partition_named(
-        &self,
-        topic: &str,
-        queue_id: i32,
-        cx: &Context<'_>,
-    ) -> Option<PartitionId> {
+    fn partition_named(&self, topic: &str, queue_id: i32, cx: &Context<'_>) -> Option<PartitionId> {
         match topic::find(cx.topology, topic) {
-            Found::Topic(address, _) => {
-                Some(PartitionId { address: address.id, number: u32::try_from(queue_id).ok()? })
-            }
+            Found::Topic(address, _) => Some(PartitionId {
+                address: address.id,
+                number: u32::try_from(queue_id).ok()?,
+            }),
             Found::Taken | Found::Absent => None,
         }
     }
@@ -88,20 +90,38 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let header = QueryConsumerOffset::parse(&request.command.ext)?;
         let asker = request.asker;
-        self.allow(&asker, Action::Read, Resource::Group(&header.consumer_group), cx)?;
+        self.allow(
+            &asker,
+            Action::Read,
+            Resource::Group(&header.consumer_group),
+            cx,
+        )?;
         let partition = self.partition_named(&header.topic, header.queue_id, cx);
-        let Some(partition) = partition else { return Err(never_said().into()) };
+        let Some(partition) = partition else {
+            return Err(never_said().into());
+        };
         let zero_if_none = header.set_zero_if_not_found != Some(false);
         match cx.topology.group(&header.consumer_group) {
             Some(group) => {
                 let group = group.id;
-                let asked = Asked::Cursor { partition, zero_if_none };
+                let asked = Asked::Cursor {
+                    partition,
+                    zero_if_none,
+                };
                 let token = self.wait(asker, What::Offset(asked))?;
-                cx.pass.push(asker.session, Command::Cursor { token, group, partition });
+                cx.pass.push(
+                    asker.session,
+                    Command::Cursor {
+                        token,
+                        group,
+                        partition,
+                    },
+                );
             }
             None if zero_if_none => {
                 let token = self.wait(asker, What::Offset(Asked::Start))?;
-                cx.pass.push(asker.session, Command::Bounds { token, partition });
+                cx.pass
+                    .push(asker.session, Command::Bounds { token, partition });
             }
             None => return Err(never_said().into()),
         }
@@ -116,7 +136,12 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let header = UpdateConsumerOffset::parse(&request.command.ext)?;
         let asker = request.asker;
-        self.allow(&asker, Action::Read, Resource::Group(&header.consumer_group), cx)?;
+        self.allow(
+            &asker,
+            Action::Read,
+            Resource::Group(&header.consumer_group),
+            cx,
+        )?;
         let Some(group) = cx.topology.group(&header.consumer_group) else {
             return Err(Refused::no_group(&header.consumer_group).into());
         };
@@ -138,7 +163,14 @@ impl RemotingDoor {
         };
         let partition = PartitionId { address, number };
         let offset = Position(offset);
-        cx.pass.push(asker.session, Command::SetCursor { group, partition, offset });
+        cx.pass.push(
+            asker.session,
+            Command::SetCursor {
+                group,
+                partition,
+                offset,
+            },
+        );
         // Who waits for the answer may ask for the offset next.
         if !asker.oneway {
             let token = self.wait(asker, What::Offset(Asked::Kept))?;
@@ -165,7 +197,15 @@ impl RemotingDoor {
             Some(_) | None => Side::Lower,
         };
         let token = self.wait(asker, What::Offset(Asked::ByTime))?;
-        cx.pass.push(asker.session, Command::OffsetAt { token, partition, time, side });
+        cx.pass.push(
+            asker.session,
+            Command::OffsetAt {
+                token,
+                partition,
+                time,
+                side,
+            },
+        );
         Ok(())
     }
 
@@ -186,7 +226,8 @@ impl RemotingDoor {
         match self.partition_named(&header.topic, header.queue_id, cx) {
             Some(partition) => {
                 let token = self.wait(asker, What::Offset(asked))?;
-                cx.pass.push(asker.session, Command::Bounds { token, partition });
+                cx.pass
+                    .push(asker.session, Command::Bounds { token, partition });
             }
             None if request.code == RequestCode::GetEarliestMsgStoreTime => {
                 asker.fields(&TimestampResponse { timestamp: -1 }, cx);
@@ -210,19 +251,27 @@ impl RemotingDoor {
                 return;
             }
         };
-        let offset = |position: Position| OffsetResponse { offset: position.0 as i64 };
+        let offset = |position: Position| OffsetResponse {
+            offset: position.0 as i64,
+        };
         match (asked, answer) {
             (Asked::Cursor { .. }, Answer::Offset(Some(at))) => asker.fields(&offset(at), cx),
-            (Asked::Cursor { partition, zero_if_none: true }, Answer::Offset(None)) => {
-                match self.wait(asker, What::Offset(Asked::Start)) {
-                    Ok(token) => {
-                        cx.pass.push(asker.session, Command::Bounds { token, partition });
-                    }
-                    Err(refused) => asker.refuse(&refused, cx),
+            (
+                Asked::Cursor {
+                    partition,
+                    zero_if_none: true,
+                },
+                Answer::Offset(None),
+            ) => match self.wait(asker, What::Offset(Asked::Start)) {
+                Ok(token) => {
+                    cx.pass
+                        .push(asker.session, Command::Bounds { token, partition });
                 }
-            }
+                Err(refused) => asker.refuse(&refused, cx),
+            },
             (Asked::Start, Answer::Bounds(bounds))
-                if bounds.first == Position(0) && (1..NEAR_MESSAGES_MAX).contains(&bounds.next.0) =>
+                if bounds.first == Position(0)
+                    && (1..NEAR_MESSAGES_MAX).contains(&bounds.next.0) =>
             {
                 asker.fields(&offset(Position(0)), cx);
             }
@@ -238,12 +287,17 @@ impl RemotingDoor {
                     return;
                 };
                 match self.wait(asker, What::Offset(Asked::EarliestRecord)) {
-                    Ok(token) => cx.pass.push(asker.session, Command::Find { token, message }),
+                    Ok(token) => cx
+                        .pass
+                        .push(asker.session, Command::Find { token, message }),
                     Err(refused) => asker.refuse(&refused, cx),
                 }
             }
             (Asked::EarliestRecord, Answer::Message(message)) => {
-                let record = cx.records.record(message).and_then(|b| Record::decode(b).ok());
+                let record = cx
+                    .records
+                    .record(message)
+                    .and_then(|b| Record::decode(b).ok());
                 let timestamp = record.map_or(-1, |record| record.envelope.received.0 as i64);
                 asker.fields(&TimestampResponse { timestamp }, cx);
             }
@@ -255,9 +309,14 @@ impl RemotingDoor {
     /// 33.
     pub(super) fn view(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
         let header = ViewMessageById::parse(&request.command.ext)?;
-        let message = u64::try_from(header.offset).ok().and_then(MessageRef::from_u64);
+        let message = u64::try_from(header.offset)
+            .ok()
+            .and_then(MessageRef::from_u64);
         let message = message.ok_or_else(|| no_message(header.offset))?;
-        let view = View { message, stage: Stage::Find };
+        let view = View {
+            message,
+            stage: Stage::Find,
+        };
         self.look(request.asker, view, cx)?;
         Ok(())
     }
@@ -265,7 +324,8 @@ impl RemotingDoor {
     fn look(&mut self, asker: Asker, view: View, cx: &mut Context<'_>) -> Result<(), Refused> {
         let message = view.message;
         let token = self.wait(asker, What::View(Box::new(view)))?;
-        cx.pass.push(asker.session, Command::Find { token, message });
+        cx.pass
+            .push(asker.session, Command::Find { token, message });
         Ok(())
     }
 
@@ -285,9 +345,14 @@ impl RemotingDoor {
                 self.show(asker, message, None, cx);
                 Ok(())
             }
-            (Stage::Time(_) | Stage::Read { .. }, Ok(_)) => {
-                self.look(asker, View { stage: Stage::Last, ..view }, cx)
-            }
+            (Stage::Time(_) | Stage::Read { .. }, Ok(_)) => self.look(
+                asker,
+                View {
+                    stage: Stage::Last,
+                    ..view
+                },
+                cx,
+            ),
             (_, Ok(_) | Err(_)) => Err(no_message(view.message.as_u64() as i64)),
         };
         if let Err(refused) = next {
@@ -303,7 +368,9 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) -> Result<(), Refused> {
         let records = cx.records;
-        let record = records.record(message).and_then(|bytes| Record::decode(bytes).ok());
+        let record = records
+            .record(message)
+            .and_then(|bytes| Record::decode(bytes).ok());
         let place = record.as_ref().and_then(|record| {
             let number = i32::try_from(record.envelope.partition?).ok()?;
             let partition = self.partition_named(record.envelope.address, number, cx)?;
@@ -311,10 +378,21 @@ impl RemotingDoor {
         });
         match place {
             Some((partition, time)) => {
-                let view = View { message, stage: Stage::Time(partition) };
+                let view = View {
+                    message,
+                    stage: Stage::Time(partition),
+                };
                 let token = self.wait(asker, What::View(Box::new(view)))?;
                 let side = Side::Lower;
-                cx.pass.push(asker.session, Command::OffsetAt { token, partition, time, side });
+                cx.pass.push(
+                    asker.session,
+                    Command::OffsetAt {
+                        token,
+                        partition,
+                        time,
+                        side,
+                    },
+                );
             }
             None => self.show(asker, message, None, cx),
         }
@@ -330,7 +408,10 @@ impl RemotingDoor {
         reads: u32,
         cx: &mut Context<'_>,
     ) -> Result<(), Refused> {
-        let view = View { message, stage: Stage::Read { partition, reads } };
+        let view = View {
+            message,
+            stage: Stage::Read { partition, reads },
+        };
         let token = self.wait(asker, What::View(Box::new(view)))?;
         let read = Read {
             partition,
@@ -352,7 +433,10 @@ impl RemotingDoor {
         result: &ReadResult,
         cx: &mut Context<'_>,
     ) {
-        let found = result.messages.iter().find(|(_, message)| *message == view.message);
+        let found = result
+            .messages
+            .iter()
+            .find(|(_, message)| *message == view.message);
         if let Some((position, message)) = found {
             self.show(asker, *message, Some(*position), cx);
             return;
@@ -363,9 +447,14 @@ impl RemotingDoor {
             {
                 self.view_from(asker, view.message, partition, result.next, reads + 1, cx)
             }
-            Stage::Find | Stage::Time(_) | Stage::Read { .. } | Stage::Last => {
-                self.look(asker, View { stage: Stage::Last, ..view }, cx)
-            }
+            Stage::Find | Stage::Time(_) | Stage::Read { .. } | Stage::Last => self.look(
+                asker,
+                View {
+                    stage: Stage::Last,
+                    ..view
+                },
+                cx,
+            ),
         };
         if let Err(refused) = next {
             asker.refuse(&refused, cx);
@@ -381,7 +470,9 @@ impl RemotingDoor {
     ) {
         let host = self.settings.host();
         let records = cx.records;
-        let record = records.record(message).and_then(|b| Some((b, Record::decode(b).ok()?)));
+        let record = records
+            .record(message)
+            .and_then(|b| Some((b, Record::decode(b).ok()?)));
         let Some((bytes, record)) = record else {
             asker.refuse(&no_message(message.as_u64() as i64), cx);
             return;

@@ -27,7 +27,10 @@ struct Slot<T> {
 
 impl<T> Default for Pending<T> {
     fn default() -> Pending<T> {
-        Pending { slots: Vec::new(), free: Vec::new() }
+        Pending {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 
@@ -46,7 +49,10 @@ pub fn part(token: Token) -> usize {
 
 /// The token of a part.
 pub fn with_part(token: Token, part: usize) -> Token {
-    assert!(part < PARTS_MAX, "the parts of a request are limited before they are asked for");
+    assert!(
+        part < PARTS_MAX,
+        "the parts of a request are limited before they are asked for"
+    );
     Token(token.0 & !(PARTS_MAX as u64 - 1) | part as u64)
 }
 
@@ -56,7 +62,10 @@ impl<T> Pending<T> {
         let at = match self.free.pop() {
             Some(at) => at as usize,
             None if self.slots.len() < PLACES_MAX => {
-                self.slots.push(Slot { generation: 0, value: None });
+                self.slots.push(Slot {
+                    generation: 0,
+                    value: None,
+                });
                 self.slots.len() - 1
             }
             None => return None,
@@ -69,7 +78,11 @@ impl<T> Pending<T> {
 
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         let slot = self.slots.get_mut(place(token))?;
-        if slot.generation == generation(token) { slot.value.as_mut() } else { None }
+        if slot.generation == generation(token) {
+            slot.value.as_mut()
+        } else {
+            None
+        }
     }
 
     pub fn take(&mut self, token: Token) -> Option<T> {
@@ -88,7 +101,11 @@ impl<T> Pending<T> {
     /// Forgets what is not wanted any more.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         for at in 0..self.slots.len() {
-            if self.slots[at].value.as_ref().is_some_and(|value| !keep(value)) {
+            if self.slots[at]
+                .value
+                .as_ref()
+                .is_some_and(|value| !keep(value))
+            {
                 self.take_at(at);
             }
         }
@@ -112,6 +129,9 @@ mod tests {
         assert_ne!(first, third);
         assert_eq!(pending.take(first), None);
         pending.retain(|value| *value == 'c');
-        assert_eq!((pending.take(second), pending.take(third)), (None, Some('c')));
+        assert_eq!(
+            (pending.take(second), pending.take(third)),
+            (None, Some('c'))
+        );
     }
 }

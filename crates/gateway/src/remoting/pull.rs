@@ -78,7 +78,9 @@ impl RemotingDoor {
             let remark = format!("the topic[{}] pulling message is forbidden", header.topic);
             return Err(Refused::new(ResponseCode::NoPermission, remark).into());
         }
-        let number = u32::try_from(header.queue_id).ok().filter(|id| *id < partitions.read);
+        let number = u32::try_from(header.queue_id)
+            .ok()
+            .filter(|id| *id < partitions.read);
         let Some(number) = number else {
             let remark = format!(
                 "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}]",
@@ -87,22 +89,33 @@ impl RemotingDoor {
             return Err(Refused::invalid(asker.version, remark).into());
         };
         let tags = self.wanted_tags(&header, config.consume_broadcast_enable)?;
-        let partition = PartitionId { address: address.id, number };
+        let partition = PartitionId {
+            address: address.id,
+            number,
+        };
         if header.sys_flag & pull_flag::COMMIT_OFFSET != 0
             && let Ok(offset) = u64::try_from(header.commit_offset)
         {
             let offset = Position(offset);
-            let command = Command::SetCursor { group: group.id, partition, offset };
+            let command = Command::SetCursor {
+                group: group.id,
+                partition,
+                offset,
+            };
             cx.pass.push(asker.session, command);
         }
         let may_wait = header.sys_flag & pull_flag::SUSPEND != 0;
-        let hold_ms = u64::try_from(header.suspend_timeout_millis).unwrap_or(0).min(HOLD_MS_MAX);
+        let hold_ms = u64::try_from(header.suspend_timeout_millis)
+            .unwrap_or(0)
+            .min(HOLD_MS_MAX);
         let bytes_max = header.max_msg_bytes.and_then(|max| u32::try_from(max).ok());
         let pull = Pull {
             partition,
             topic: Arc::clone(&address.spec.name),
             offset: Position(u64::try_from(header.queue_offset).unwrap_or(0)),
-            messages_max: u32::try_from(header.max_msg_nums).unwrap_or(1).clamp(1, MESSAGES_MAX),
+            messages_max: u32::try_from(header.max_msg_nums)
+                .unwrap_or(1)
+                .clamp(1, MESSAGES_MAX),
             bytes_max: bytes_max.unwrap_or(BYTES_MAX).clamp(1, BYTES_MAX),
             tags,
             hold_until: may_wait.then(|| cx.now.plus(hold_ms)),
@@ -139,10 +152,13 @@ impl RemotingDoor {
                 Refused::new(ResponseCode::SubscriptionParseFailed, remark)
             });
         }
-        let group = self.clients.consumer_group(&header.consumer_group).ok_or_else(|| {
-            let remark = "the consumer's group info not exist";
-            Refused::new(ResponseCode::SubscriptionNotExist, remark)
-        })?;
+        let group = self
+            .clients
+            .consumer_group(&header.consumer_group)
+            .ok_or_else(|| {
+                let remark = "the consumer's group info not exist";
+                Refused::new(ResponseCode::SubscriptionNotExist, remark)
+            })?;
         if group.is_broadcasting() && !broadcast_enabled {
             let remark = format!(
                 "the consumer group[{}] can not consume by broadcast way",
@@ -244,7 +260,11 @@ impl RemotingDoor {
             return;
         }
         if cx.links.unsent(asker.session) > UNSENT_BYTES_MAX {
-            refuse(asker, &Refused::busy("bytes that this connection does not read"), cx);
+            refuse(
+                asker,
+                &Refused::busy("bytes that this connection does not read"),
+                cx,
+            );
             return;
         }
         let host = self.settings.host();

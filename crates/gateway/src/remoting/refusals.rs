@@ -15,7 +15,10 @@ pub struct Refused {
 
 impl Refused {
     pub fn new(code: ResponseCode, remark: impl Into<Cow<'static, str>>) -> Refused {
-        Refused { code, remark: remark.into() }
+        Refused {
+            code,
+            remark: remark.into(),
+        }
     }
 
     /// Code 29, which does not exist for peers before 5.0: they read 1.
@@ -54,8 +57,13 @@ impl From<HeaderError> for Refused {
 impl From<&Refusal> for Refused {
     fn from(refusal: &Refusal) -> Refused {
         let code = match refusal {
-            Refusal::NotFound { kind: Kind::Group, .. } => ResponseCode::SubscriptionGroupNotExist,
-            Refusal::NotFound { kind: Kind::Address | Kind::Queue, .. }
+            Refusal::NotFound {
+                kind: Kind::Group, ..
+            } => ResponseCode::SubscriptionGroupNotExist,
+            Refusal::NotFound {
+                kind: Kind::Address | Kind::Queue,
+                ..
+            }
             | Refusal::AddressTaken { .. } => ResponseCode::TopicNotExist,
             Refusal::DiskFull => ResponseCode::ServiceNotAvailable,
             Refusal::Reserved { .. } | Refusal::Locked { .. } => ResponseCode::NoPermission,
@@ -86,7 +94,13 @@ mod tests {
 
     #[test]
     fn an_older_peer_is_not_told_a_code_it_does_not_know() {
-        assert_eq!(Refused::invalid(Version::V4_9_7, "x").code, ResponseCode::SystemError);
-        assert_eq!(Refused::invalid(Version::V5_0_0, "x").code, ResponseCode::InvalidParameter);
+        assert_eq!(
+            Refused::invalid(Version::V4_9_7, "x").code,
+            ResponseCode::SystemError
+        );
+        assert_eq!(
+            Refused::invalid(Version::V5_0_0, "x").code,
+            ResponseCode::InvalidParameter
+        );
     }
 }

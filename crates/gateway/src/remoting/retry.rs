@@ -19,7 +19,7 @@ use super::creation::{Aside, Need, Stop, What as AsideWhat};
 use super::dispatch::Request;
 use super::message::{Due, Marks, delay_ms};
 use super::refusals::Refused;
-use super::send::Way;
+use super::storing::Way;
 use super::topic::{self, Found};
 use super::{RemotingDoor, What, delivery, group};
 use crate::access::{Action, Resource};
@@ -51,7 +51,10 @@ impl RemotingDoor {
         self.allow(&asker, Action::Read, Resource::Group(&header.group), cx)?;
         let group = group::find(cx.topology, &header.group, self.settings.auto_create_groups)?;
         let config = self.configs.of(group);
-        let Some(queues) = u32::try_from(config.retry_queue_nums).ok().filter(|n| *n > 0) else {
+        let Some(queues) = u32::try_from(config.retry_queue_nums)
+            .ok()
+            .filter(|n| *n > 0)
+        else {
             asker.done(cx);
             return Ok(());
         };
@@ -64,7 +67,9 @@ impl RemotingDoor {
                 return Err(Stop::Needs(Box::new(need)));
             }
         }
-        let message = u64::try_from(header.offset).ok().and_then(MessageRef::from_u64);
+        let message = u64::try_from(header.offset)
+            .ok()
+            .and_then(MessageRef::from_u64);
         let message = message.ok_or_else(|| unreadable(header.offset))?;
         let reconsumes_max = match header.max_reconsume_times {
             Some(max) if asker.version >= Version::V3_4_9 => max,
@@ -88,7 +93,8 @@ impl RemotingDoor {
     ) -> Result<(), Refused> {
         let message = back.message;
         let token = self.wait(asker, What::SendBack(Box::new(back)))?;
-        cx.pass.push(asker.session, Command::Find { token, message });
+        cx.pass
+            .push(asker.session, Command::Find { token, message });
         Ok(())
     }
 
@@ -125,7 +131,15 @@ impl RemotingDoor {
             Err(Stop::Refused(refused)) => asker.refuse(&refused, cx),
             Err(Stop::Needs(need)) => {
                 let what = AsideWhat::SendBack(Box::new(back));
-                self.set_aside(*need, Aside { asker, what, refused: Vec::new() }, cx);
+                self.set_aside(
+                    *need,
+                    Aside {
+                        asker,
+                        what,
+                        refused: Vec::new(),
+                    },
+                    cx,
+                );
             }
         }
     }
@@ -154,7 +168,11 @@ impl RemotingDoor {
 
         let reconsumes = original.reconsume_times;
         let is_dead = reconsumes >= back.reconsumes_max || back.delay_level < 0;
-        let prefix = if is_dead { topic::DEAD_PREFIX } else { topic::RETRY_PREFIX };
+        let prefix = if is_dead {
+            topic::DEAD_PREFIX
+        } else {
+            topic::RETRY_PREFIX
+        };
         let target = format!("{prefix}{}", back.group);
         let topology = cx.topology;
         let (address, partitions) = match topic::find(topology, &target) {
@@ -172,7 +190,9 @@ impl RemotingDoor {
             0 => FIRST_LEVEL.saturating_add(reconsumes),
             chosen => chosen,
         };
-        let delay = usize::try_from(level).ok().and_then(|level| delay_ms(&self.settings, level));
+        let delay = usize::try_from(level)
+            .ok()
+            .and_then(|level| delay_ms(&self.settings, level));
         let due = delay.map_or(Due::Now, |delay| Due::Delayed(cx.now.plus(delay)));
         let origin_id = self.offset_id(back.message).to_string();
         let properties = self.returned_properties(
@@ -209,8 +229,11 @@ impl RemotingDoor {
             due,
             origin: Some(back.message),
         };
-        let token =
-            if asker.oneway { None } else { Some(self.wait(asker, What::SentBack)?) };
+        let token = if asker.oneway {
+            None
+        } else {
+            Some(self.wait(asker, What::SentBack)?)
+        };
         self.store(&way, token, &native, cx);
         Ok(())
     }
@@ -224,8 +247,13 @@ impl RemotingDoor {
         level: i32,
         is_dead: bool,
     ) -> String {
-        const REPLACED: &[&str] =
-            &[name::DELAY, name::REAL_TOPIC, name::REAL_QUEUE_ID, name::WAIT, name::POP_CK];
+        const REPLACED: &[&str] = &[
+            name::DELAY,
+            name::REAL_TOPIC,
+            name::REAL_QUEUE_ID,
+            name::WAIT,
+            name::POP_CK,
+        ];
         let old = Properties::new(original.properties);
         let mut text = String::with_capacity(original.properties.len() + 128);
         for (key, value) in old.iter().filter(|(key, _)| !REPLACED.contains(key)) {

@@ -43,8 +43,10 @@ impl RemotingDoor {
             Found::Topic(_, partitions) => partitions,
             Found::Taken => return Err(self.taken(&header.topic).into()),
             Found::Absent => {
-                let remark =
-                    format!("No topic route info in name server for the topic: {}", header.topic);
+                let remark = format!(
+                    "No topic route info in name server for the topic: {}",
+                    header.topic
+                );
                 return Err(Refused::new(ResponseCode::TopicNotExist, remark).into());
             }
         };
@@ -98,8 +100,16 @@ impl RemotingDoor {
             _ => true,
         };
         let topics = topic::all(cx.topology).filter(|_| is_ours);
-        let topic_list = topics.map(|(address, _)| address.spec.name.to_string()).collect();
-        request.asker.body(&to_vec(&TopicList { broker_addr: None, topic_list }), cx);
+        let topic_list = topics
+            .map(|(address, _)| address.spec.name.to_string())
+            .collect();
+        request.asker.body(
+            &to_vec(&TopicList {
+                broker_addr: None,
+                topic_list,
+            }),
+            cx,
+        );
         Ok(())
     }
 
@@ -119,7 +129,13 @@ impl RemotingDoor {
             topic_list.push(self.settings.broker.to_string());
         }
         let broker_addr = (!of_broker).then(|| self.settings.host().to_string());
-        request.asker.body(&to_vec(&TopicList { broker_addr, topic_list }), cx);
+        request.asker.body(
+            &to_vec(&TopicList {
+                broker_addr,
+                topic_list,
+            }),
+            cx,
+        );
         Ok(())
     }
 
@@ -128,7 +144,11 @@ impl RemotingDoor {
         let text = |key: &str| request.command.ext.get(key).unwrap_or_default();
         let remark = match request.code {
             RequestCode::GetKvConfig => {
-                format!("No config item, Namespace: {} Key: {}", text("namespace"), text("key"))
+                format!(
+                    "No config item, Namespace: {} Key: {}",
+                    text("namespace"),
+                    text("key")
+                )
             }
             _ => format!("No config item, Namespace: {}", text("namespace")),
         };

@@ -4,34 +4,29 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use broker::id::{MessageRef, Millis, PartitionId, Position, SessionId, Token};
+use broker::id::{MessageRef, PartitionId, Position};
 use broker::pass::{Destination, Publish};
 use broker::record::Envelope;
-use broker::topology::{Address, Partitions};
+use broker::topology::{Address, Partitions, Topology};
 use remoting::header::send::{SendMessage, SendMessageResponse};
 use remoting::message::properties::{Properties, name};
-use remoting::message::{
-    BODY_BYTES_MAX, BatchItems, OffsetMessageId, PROPERTIES_BYTES_MAX, Record as Stored, UniqueKey,
-    body_crc, sys_flag,
-};
+use remoting::message::{BODY_BYTES_MAX, OffsetMessageId, PROPERTIES_BYTES_MAX, sys_flag};
 use remoting::{RequestCode, ResponseCode, Version};
 
 use super::asker::Asker;
 use super::creation::{Need, Stop};
 use super::dispatch::Request;
-use super::message::{Added, Due, Marks, body_range};
-use super::pending::{self, PARTS_MAX};
+use super::half::Half;
+use super::message::{Due, Marks, body_range, with_property};
 use super::refusals::Refused;
-use super::settings::Settings;
+use super::storing::{Draft, REGION, usual};
 use super::topic::{self, Found};
+use super::unique::Unique;
 use super::{RemotingDoor, What, group};
 use crate::access::{Action, Resource};
 use crate::door::Context;
 use crate::language;
 use crate::partition::{Order, tag_hash};
-
-/// What clients are told of where they are; Apache's default.
-const REGION: &str = "DefaultRegion";
 
 /// A sent message that is not stored yet.
 #[derive(Debug)]
@@ -39,7 +34,7 @@ pub struct Sent {
     queue_id: i32,
     unique: Unique,
     /// Given if it is a half message.
-    half: Option<Box<super::half::Half>>,
+    half: Option<Box<Half>>,
 }
 
 impl Sent {
@@ -48,113 +43,11 @@ impl Sent {
     }
 }
 
-/// A unique key without an allocation, unless a client makes unusual ones.
-#[derive(Debug)]
-enum Unique {
-    Short { bytes: [u8; 56], length: u8 },
-    Long(Box<str>),
-}
-
-impl Unique {
-    fn new(text: &str) -> Unique {
-        let mut bytes = [0; 56];
-        match bytes.get_mut(..text.len()) {
-            Some(place) => {
-                place.copy_from_slice(text.as_bytes());
-                Unique::Short { bytes, length: text.len() as u8 }
-            }
-            None => Unique::Long(text.into()),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Unique::Short { bytes, length } => {
-                let text = bytes.get(..usize::from(*length)).unwrap_or_default();
-                std::str::from_utf8(text).unwrap_or_default()
-            }
-            Unique::Long(text) => text,
-        }
-    }
-}
-
-/// A batch of which not every message is stored yet.
-#[derive(Debug)]
-pub struct SentBatch {
-    queue_id: i32,
-    unique: Unique,
-    messages: Vec<Option<MessageRef>>,
-    left: usize,
-    first: Position,
-}
-
-impl SentBatch {
-    /// Notes a part; answers whether it was the last.
-    pub fn is_whole_with(
-        &mut self,
-        part: usize,
-        message: MessageRef,
-        at: Option<(PartitionId, Position)>,
-    ) -> bool {
-        if let Some(place @ None) = self.messages.get_mut(part) {
-            *place = Some(message);
-            self.left -= 1;
-            if part == 0 {
-                self.first = at.map(|(_, position)| position).unwrap_or_default();
-            }
-        }
-        self.left == 0
-    }
-}
-
-/// What a sender says of one message.
-struct Draft<'a> {
-    asker: Asker,
-    address: &'a Address,
-    partition: PartitionId,
-    /// The topic that the record names.
-    topic: &'a str,
-    flag: i32,
-    sys_flag: i32,
-    born_timestamp: i64,
-    reconsume_times: i32,
-    body: &'a [u8],
-    properties: &'a str,
-    marks: Marks<'a>,
-}
-
-impl<'a> Draft<'a> {
-    fn way(&self, due: Due) -> Way<'a> {
-        Way {
-            session: self.asker.session,
-            address: self.address,
-            partition: self.partition,
-            key: self.marks.key(),
-            order: self.marks.sharding_key.map_or(Order::Free, Order::Key),
-            due,
-            origin: None,
-        }
-    }
-}
-
-/// Where a record goes that is written already.
-pub struct Way<'a> {
-    pub session: SessionId,
-    pub address: &'a Address,
-    pub partition: PartitionId,
-    pub key: &'a str,
-    pub order: Order<'a>,
-    pub due: Due,
-    /// The message that this one was made of.
-    pub origin: Option<MessageRef>,
-}
-
 impl RemotingDoor {
     pub(super) fn send(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
         let asker = request.asker;
         let mut header = SendMessage::parse_as(request.code, &request.command.ext)?;
-        let is_batch =
-            request.code == RequestCode::SendBatchMessage || header.batch == Some(true);
+        let is_batch = request.code == RequestCode::SendBatchMessage || header.batch == Some(true);
         if let Some(fault) = topic::fault(&header.topic) {
             return Err(Refused::invalid(asker.version, fault).into());
         }
@@ -200,7 +93,10 @@ impl RemotingDoor {
         if is_batch {
             return self.send_batch(request, &header, address, partition, cx);
         }
-        check_size(request.command.body, header.properties.as_deref().unwrap_or_default())?;
+        check_size(
+            request.command.body,
+            header.properties.as_deref().unwrap_or_default(),
+        )?;
         let given = header.properties.as_deref().unwrap_or_default();
         let mut marks = Marks::of(given);
         // Only the broker hands out receipts; a dead letter waits for nothing.
@@ -210,7 +106,7 @@ impl RemotingDoor {
         }
         if is_dead && marks.delay_level() > 0 {
             let text = cleaned.as_deref().unwrap_or(given);
-            cleaned = Some(super::message::with_property(text, name::DELAY, "0"));
+            cleaned = Some(with_property(text, name::DELAY, "0"));
         }
         if let Some(text) = &cleaned {
             marks = Marks::of(text);
@@ -245,16 +141,21 @@ impl RemotingDoor {
         queue_id: i32,
     ) -> Result<PartitionId, Refused> {
         if let Ok(number) = u32::try_from(queue_id) {
-            return Ok(PartitionId { address: address.id, number });
+            return Ok(PartitionId {
+                address: address.id,
+                number,
+            });
         }
-        self.chooser.choose(address.id, partitions, Order::Free).ok_or_else(|| {
-            let remark = format!("topic[{}] has no queue to write to", address.spec.name);
-            Refused::new(ResponseCode::SystemError, remark)
-        })
+        self.chooser
+            .choose(address.id, partitions, Order::Free)
+            .ok_or_else(|| {
+                let remark = format!("topic[{}] has no queue to write to", address.spec.name);
+                Refused::new(ResponseCode::SystemError, remark)
+            })
     }
 
     /// A topic that does not exist comes into being by its template, or it is refused.
-    fn absent(&self, header: &SendMessage<'_>, topology: &broker::topology::Topology) -> Stop {
+    fn absent(&self, header: &SendMessage<'_>, topology: &Topology) -> Stop {
         let name: &str = &header.topic;
         if name.starts_with(topic::RETRY_PREFIX) {
             return Stop::Needs(Box::new(Need::topic(name, 1, topic::READ | topic::WRITE)));
@@ -275,7 +176,9 @@ impl RemotingDoor {
 
     /// An exchange has the name that a topic should have.
     pub(super) fn taken(&mut self, name: &str) -> Refused {
-        self.note(format!("topic \"{name}\" is refused: an exchange has its name"));
+        self.note(format!(
+            "topic \"{name}\" is refused: an exchange has its name"
+        ));
         Refused::no_topic(name)
     }
 
@@ -286,7 +189,10 @@ impl RemotingDoor {
         header: &SendMessage<'_>,
         cx: &Context<'_>,
     ) -> Result<Option<String>, Stop> {
-        let name = header.topic.strip_prefix(topic::RETRY_PREFIX).unwrap_or_default();
+        let name = header
+            .topic
+            .strip_prefix(topic::RETRY_PREFIX)
+            .unwrap_or_default();
         let group = group::find(cx.topology, name, self.settings.auto_create_groups)?;
         let config = self.configs.of(group);
         let max = match header.max_reconsume_times {
@@ -336,95 +242,6 @@ impl RemotingDoor {
         result.map_err(Stop::from)
     }
 
-    /// A unique key for a sender that made none; empty if there is one.
-    fn unique_of(&self, marks: &Marks<'_>, cx: &mut Context<'_>) -> String {
-        if marks.unique.is_some() {
-            return String::new();
-        }
-        let random = (cx.entropy)();
-        let key = UniqueKey {
-            ip: self.settings.advertised_ip,
-            process: random as u16,
-            class_loader: (random >> 32) as i32,
-            month_ms: cx.now.0 as i32,
-            counter: (random >> 16) as i16,
-        };
-        key.to_string()
-    }
-
-    /// Writes the record into an emptied buffer.
-    fn encode(
-        &self,
-        draft: &Draft<'_>,
-        added: &[(&str, &str)],
-        now: Millis,
-        native: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
-        let host = self.settings.host();
-        let born = self.connections.get(&draft.asker.session).map_or(host, |c| c.peer.remote);
-        let born_host = std::net::SocketAddr::new(born.ip().to_canonical(), born.port());
-        let stored = Stored {
-            body_crc: body_crc(draft.body),
-            queue_id: draft.partition.number as i32,
-            flag: draft.flag,
-            queue_offset: 0,
-            physical_offset: 0,
-            sys_flag: draft.sys_flag,
-            born_timestamp: draft.born_timestamp,
-            born_host,
-            store_timestamp: now.0 as i64,
-            store_host: host,
-            reconsume_times: draft.reconsume_times,
-            prepared_transaction_offset: 0,
-            body: draft.body,
-            topic: draft.topic,
-            properties: draft.properties,
-        };
-        native.clear();
-        stored
-            .encode_appending(added, native)
-            .map(|_| ())
-            .map_err(|error| Refused::new(ResponseCode::MessageIllegal, error.to_string()))
-    }
-
-    /// Routes a record and hands it over.
-    pub(super) fn store(
-        &mut self,
-        way: &Way<'_>,
-        token: Option<Token>,
-        native: &[u8],
-        cx: &mut Context<'_>,
-    ) {
-        let mut destinations = std::mem::take(&mut self.destinations);
-        destinations.clear();
-        match way.due {
-            Due::Delayed(at) | Due::Timed(at) => destinations.push(Destination::Timer(at)),
-            Due::Now => {
-                let view = super::view::NativeView::of(native);
-                let route = self.routes.route(cx.topology, way.address, way.key, &view);
-                let chosen = Some(way.partition);
-                self.chooser.place(&route, cx.topology, chosen, way.order, &mut destinations);
-            }
-        }
-        let name = &way.address.spec.name;
-        let envelope = Envelope {
-            persistent: true,
-            partition: Some(way.partition.number),
-            origin: way.origin,
-            body: body_range(native),
-            ..Envelope::new(language::REMOTING, name, way.key, cx.now)
-        };
-        let publish = Publish {
-            token,
-            envelope: &envelope,
-            destinations: &destinations,
-            tag_hash: tag_hash(way.key),
-            producer: None,
-        };
-        cx.pass.publish(way.session, publish, &[native]);
-        self.destinations = destinations;
-    }
-
     /// A half message lies in the broker's own topic until it is decided; its record is already
     /// what will be delivered.
     fn send_half(&mut self, draft: &Draft<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
@@ -442,7 +259,7 @@ impl RemotingDoor {
         added.push(name::TRANSACTION_ID, unique);
         let mut native = std::mem::take(&mut self.scratch);
         let encoded = self.encode(draft, added.as_slice(), cx.now, &mut native);
-        let half = super::half::Half::new(&draft.marks, draft.born_timestamp, cx.now);
+        let half = Half::new(&draft.marks, draft.born_timestamp, cx.now);
         let result = encoded.and_then(|()| {
             let sent = Sent {
                 queue_id: draft.partition.number as i32,
@@ -451,7 +268,10 @@ impl RemotingDoor {
             };
             // Also a one-way half message is looked after.
             let token = self.wait(draft.asker, What::Send(sent))?;
-            let partition = PartitionId { address: half_topic.id, number: 0 };
+            let partition = PartitionId {
+                address: half_topic.id,
+                number: 0,
+            };
             let key = draft.marks.key();
             let envelope = Envelope {
                 persistent: true,
@@ -471,79 +291,6 @@ impl RemotingDoor {
         });
         self.scratch = native;
         result.map_err(Stop::from)
-    }
-
-    fn send_batch(
-        &mut self,
-        request: &Request<'_>,
-        header: &SendMessage<'_>,
-        address: &Address,
-        partition: PartitionId,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Stop> {
-        let outer = header.properties.as_deref().unwrap_or_default();
-        check_size(request.command.body, outer)?;
-        // A bad batch is refused whole, so it is walked before anything is stored.
-        let mut count = 0;
-        for item in BatchItems::new(request.command.body) {
-            let illegal = |remark: String| Refused::new(ResponseCode::MessageIllegal, remark);
-            let item = item.map_err(|error| illegal(error.to_string()))?;
-            let marks = Marks::of(item.properties);
-            if marks.is_half || marks.delay_level() > 0 || marks.is_timed() {
-                return Err(illegal("a batch takes no delayed or transactional message".into()).into());
-            }
-            count += 1;
-        }
-        if count == 0 || count > PARTS_MAX {
-            let remark = format!("a batch of {count} messages");
-            return Err(Refused::new(ResponseCode::MessageIllegal, remark).into());
-        }
-        let asker = request.asker;
-        let token = if asker.oneway {
-            None
-        } else {
-            let batch = SentBatch {
-                queue_id: partition.number as i32,
-                unique: Unique::new(Marks::of(outer).unique.unwrap_or_default()),
-                messages: vec![None; count],
-                left: count,
-                first: Position(0),
-            };
-            Some(self.wait(asker, What::Batch(batch))?)
-        };
-        let settings = Arc::clone(&self.settings);
-        let mut native = std::mem::take(&mut self.scratch);
-        for (part, item) in BatchItems::new(request.command.body).flatten().enumerate() {
-            let properties = joined(item.properties, outer);
-            let marks = Marks::of(&properties);
-            let draft = Draft {
-                asker,
-                address,
-                topic: &header.topic,
-                partition,
-                flag: item.flag,
-                sys_flag: sys_flag::with_transaction(header.sys_flag, 0),
-                born_timestamp: header.born_timestamp,
-                reconsume_times: header.reconsume_times.unwrap_or(0),
-                body: item.body,
-                properties: &properties,
-                marks,
-            };
-            let unique = self.unique_of(&marks, cx);
-            let added = usual(&settings, &marks, &unique);
-            if let Err(refused) = self.encode(&draft, added.as_slice(), cx.now, &mut native) {
-                // What was stored before it stays, as in a batch that is cut by a crash.
-                self.scratch = native;
-                if let Some(token) = token {
-                    self.take(token);
-                }
-                return Err(refused.into());
-            }
-            let token = token.map(|token| pending::with_part(token, part));
-            self.store(&draft.way(Due::Now), token, &native, cx);
-        }
-        self.scratch = native;
-        Ok(())
     }
 
     /// A message is stored: the sender is told its name and place.
@@ -574,28 +321,6 @@ impl RemotingDoor {
         asker.fields(&header, cx);
     }
 
-    pub(super) fn sent_batch(&mut self, asker: Asker, batch: &SentBatch, cx: &mut Context<'_>) {
-        self.text.clear();
-        for (at, message) in batch.messages.iter().flatten().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            let id = OffsetMessageId {
-                host: self.settings.host(),
-                physical_offset: message.as_u64() as i64,
-            };
-            let _ = write!(self.text, "{comma}{id}");
-        }
-        let header = SendMessageResponse {
-            msg_id: self.text.as_str().into(),
-            queue_id: batch.queue_id,
-            queue_offset: batch.first.0 as i64,
-            transaction_id: Some(batch.unique.as_str().into()),
-            msg_region: Some(REGION.into()),
-            trace_on: Some("true".into()),
-            ..SendMessageResponse::default()
-        };
-        asker.fields(&header, cx);
-    }
-
     /// The id under which clients ask for a stored message.
     pub(super) fn offset_id(&self, message: MessageRef) -> OffsetMessageId {
         OffsetMessageId {
@@ -605,25 +330,7 @@ impl RemotingDoor {
     }
 }
 
-/// What the broker adds to every message.
-fn usual<'a>(settings: &'a Settings, marks: &Marks<'_>, unique: &'a str) -> Added<'a> {
-    let mut added = Added::default();
-    if marks.unique.is_none() {
-        added.push(name::UNIQ_KEY, unique);
-    }
-    if !marks.has_cluster {
-        added.push(name::CLUSTER, &settings.cluster);
-    }
-    if !marks.has_region {
-        added.push(name::MSG_REGION, REGION);
-    }
-    if !marks.has_trace {
-        added.push(name::TRACE_ON, "true");
-    }
-    added
-}
-
-fn check_size(body: &[u8], properties: &str) -> Result<(), Refused> {
+pub fn check_size(body: &[u8], properties: &str) -> Result<(), Refused> {
     if body.is_empty() || body.len() > BODY_BYTES_MAX || properties.len() > PROPERTIES_BYTES_MAX {
         let remark = format!(
             "the message is illegal, maybe msg body or properties length not matched. msg body \
@@ -632,17 +339,4 @@ fn check_size(body: &[u8], properties: &str) -> Result<(), Refused> {
         return Err(Refused::new(ResponseCode::MessageIllegal, remark));
     }
     Ok(())
-}
-
-/// An item's properties, and those of the batch that the item lacks.
-fn joined(own: &str, outer: &str) -> String {
-    let mut text = String::with_capacity(own.len() + outer.len() + 1);
-    text.push_str(own);
-    let mine = Properties::new(own);
-    for (key, value) in Properties::new(outer).iter() {
-        if mine.get(key).is_none() {
-            remoting::message::properties::append(&mut text, key, value);
-        }
-    }
-    text
 }

@@ -64,7 +64,11 @@ impl Default for Settings {
 
 impl Default for Transactions {
     fn default() -> Transactions {
-        Transactions { timeout_ms: 6_000, check_interval_ms: 30_000, checks_max: 15 }
+        Transactions {
+            timeout_ms: 6_000,
+            check_interval_ms: 30_000,
+            checks_max: 15,
+        }
     }
 }
 

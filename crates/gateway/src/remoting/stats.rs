@@ -64,14 +64,23 @@ impl Gather {
 }
 
 impl RemotingDoor {
-    fn rows_of(&self, name: &str, count: u32, address: broker::id::AddressId) -> Vec<(Row, PartitionId)> {
+    fn rows_of(
+        &self,
+        name: &str,
+        count: u32,
+        address: broker::id::AddressId,
+    ) -> Vec<(Row, PartitionId)> {
         let row = |number: u32| {
             let queue = MessageQueue {
                 broker_name: self.settings.broker.to_string(),
                 queue_id: number as i32,
                 topic: name.to_owned(),
             };
-            let row = Row { queue, bounds: Bounds::default(), cursor: None };
+            let row = Row {
+                queue,
+                bounds: Bounds::default(),
+                cursor: None,
+            };
             (row, PartitionId { address, number })
         };
         (0..count).map(row).collect()
@@ -97,7 +106,11 @@ impl RemotingDoor {
             }
         };
         let (rows, partitions): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        let gather = Gather { kind: Kind::Topic, left: rows.len(), rows };
+        let gather = Gather {
+            kind: Kind::Topic,
+            left: rows.len(),
+            rows,
+        };
         if partitions.is_empty() {
             self.gathered(asker, gather, cx);
             return Ok(());
@@ -105,7 +118,8 @@ impl RemotingDoor {
         let token = self.wait(asker, What::Gather(Box::new(gather)))?;
         for (at, partition) in partitions.into_iter().enumerate() {
             let token = pending::with_part(token, at * 2);
-            cx.pass.push(asker.session, Command::Bounds { token, partition });
+            cx.pass
+                .push(asker.session, Command::Bounds { token, partition });
         }
         Ok(())
     }
@@ -129,7 +143,9 @@ impl RemotingDoor {
             .collect();
         let topics: Vec<String> = if named.is_empty() {
             let online = self.clients.consumer_group(name);
-            let wanted = online.into_iter().flat_map(|group| group.subscriptions.keys());
+            let wanted = online
+                .into_iter()
+                .flat_map(|group| group.subscriptions.keys());
             let retry = format!("{}{name}", topic::RETRY_PREFIX);
             let mut topics: Vec<_> = wanted.map(|topic| topic.to_string()).collect();
             if !topics.contains(&retry) {
@@ -152,7 +168,11 @@ impl RemotingDoor {
             return Err(Refused::busy("queues of one question").into());
         }
         let (rows, partitions): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        let gather = Gather { kind: Kind::Group, left: rows.len() * 2, rows };
+        let gather = Gather {
+            kind: Kind::Group,
+            left: rows.len() * 2,
+            rows,
+        };
         let (Some(group), false) = (group, partitions.is_empty()) else {
             self.gathered(asker, gather, cx);
             return Ok(());
@@ -160,9 +180,22 @@ impl RemotingDoor {
         let token = self.wait(asker, What::Gather(Box::new(gather)))?;
         for (at, partition) in partitions.into_iter().enumerate() {
             let bounds = pending::with_part(token, at * 2);
-            cx.pass.push(asker.session, Command::Bounds { token: bounds, partition });
+            cx.pass.push(
+                asker.session,
+                Command::Bounds {
+                    token: bounds,
+                    partition,
+                },
+            );
             let cursor = pending::with_part(token, at * 2 + 1);
-            cx.pass.push(asker.session, Command::Cursor { token: cursor, group, partition });
+            cx.pass.push(
+                asker.session,
+                Command::Cursor {
+                    token: cursor,
+                    group,
+                    partition,
+                },
+            );
         }
         Ok(())
     }
@@ -183,7 +216,10 @@ impl RemotingDoor {
                         (row.queue, offset)
                     })
                     .collect();
-                to_vec(&TopicStatsTable { offset_table: table, topic_put_tps: Some(0.0) })
+                to_vec(&TopicStatsTable {
+                    offset_table: table,
+                    topic_put_tps: Some(0.0),
+                })
             }
             Kind::Group => {
                 let table: BTreeMap<_, _> = gather
@@ -200,7 +236,10 @@ impl RemotingDoor {
                         (row.queue, offset)
                     })
                     .collect();
-                to_vec(&ConsumeStats { consume_tps: 0.0, offset_table: table })
+                to_vec(&ConsumeStats {
+                    consume_tps: 0.0,
+                    offset_table: table,
+                })
             }
         };
         asker.body(&body, cx);

@@ -30,8 +30,14 @@ pub const NAME_BYTES_MAX: usize = 127;
 pub const QUEUES_MAX: i32 = 16_384;
 
 /// Clients may not send to these.
-const FORBIDDEN: &[&str] =
-    &[SCHEDULE, HALF, OP_HALF, CHECKED_OUT, "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
+const FORBIDDEN: &[&str] = &[
+    SCHEDULE,
+    HALF,
+    OP_HALF,
+    CHECKED_OUT,
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+];
 
 pub fn is_forbidden(name: &str) -> bool {
     FORBIDDEN.contains(&name)
@@ -39,7 +45,8 @@ pub fn is_forbidden(name: &str) -> bool {
 
 /// Whether a name has only the letters that topics and groups may have.
 pub fn is_legal(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%|_-".contains(&byte))
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"%|_-".contains(&byte))
 }
 
 /// What is wrong with a topic's name, in Apache's words.
@@ -148,15 +155,22 @@ impl Extras {
         for _ in 0..reader.count()? {
             attributes.insert(reader.str()?.to_owned(), reader.str()?.to_owned());
         }
-        Ok(Extras { multi_tag, sys_flag, attributes })
+        Ok(Extras {
+            multi_tag,
+            sys_flag,
+            attributes,
+        })
     }
 }
 
 /// A topic as tools see it.
 pub fn config(name: &str, partitions: &Partitions) -> TopicConfig {
     let extras = Extras::of(partitions);
-    let filter =
-        if extras.multi_tag { TopicFilterType::MultiTag } else { TopicFilterType::SingleTag };
+    let filter = if extras.multi_tag {
+        TopicFilterType::MultiTag
+    } else {
+        TopicFilterType::SingleTag
+    };
     TopicConfig {
         attributes: extras.attributes,
         order: partitions.ordered,
@@ -176,8 +190,17 @@ pub fn alter_attributes(
     text: &str,
     is_new: bool,
 ) -> Result<(), &'static str> {
-    const KNOWN: &[&str] = &["queue.type", "cleanup.policy", "message.type", "reserve.time"];
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    const KNOWN: &[&str] = &[
+        "queue.type",
+        "cleanup.policy",
+        "message.type",
+        "reserve.time",
+    ];
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
         let unknown = "kv string format wrong.";
         if let Some(pair) = part.strip_prefix('+') {
             let (key, value) = pair.split_once('=').ok_or(unknown)?;
@@ -191,7 +214,9 @@ pub fn alter_attributes(
                 _ => false,
             };
             if unserved {
-                return Err("value is not in set: this broker has neither batch queues nor compaction");
+                return Err(
+                    "value is not in set: this broker has neither batch queues nor compaction",
+                );
             }
             attributes.insert(key.to_owned(), value.to_owned());
         } else if let Some(key) = part.strip_prefix('-') {
@@ -219,9 +244,17 @@ mod tests {
 
     #[test]
     fn extras_come_back() {
-        let mut extras = Extras { multi_tag: true, sys_flag: -3, attributes: BTreeMap::new() };
-        alter_attributes(&mut extras.attributes, "+message.type=FIFO, +reserve.time=5", true)
-            .unwrap();
+        let mut extras = Extras {
+            multi_tag: true,
+            sys_flag: -3,
+            attributes: BTreeMap::new(),
+        };
+        alter_attributes(
+            &mut extras.attributes,
+            "+message.type=FIFO, +reserve.time=5",
+            true,
+        )
+        .unwrap();
         assert_eq!(Extras::decode(&extras.encode()), Ok(extras.clone()));
         assert!(alter_attributes(&mut extras.attributes, "-reserve.time", true).is_err());
         alter_attributes(&mut extras.attributes, "-reserve.time", false).unwrap();

@@ -3,9 +3,9 @@
 //! or neither. Producers that say nothing are asked; who never answers loses the message to
 //! [`topic::CHECKED_OUT`].
 
-use broker::event::{Answer, ReadOutcome, ReadResult};
-use broker::id::{MessageRef, Millis, PartitionId, Position, SessionId};
-use broker::pass::{Command, Destination, Publish, Read};
+use broker::event::Answer;
+use broker::id::{MessageRef, Millis, PartitionId, Position, SessionId, Token};
+use broker::pass::{Command, Destination, Publish};
 use broker::record::{Envelope, Language as RecordLanguage, Record};
 use broker::refusal::Refusal;
 use remoting::header::Header;
@@ -15,12 +15,12 @@ use remoting::message::{Patch, Record as Stored, copy_patched, sys_flag};
 use remoting::{Language, Opaque, RequestCode, ResponseCode, Serialization};
 
 use super::asker::Asker;
-use super::creation::{Aside, Need, Stop, Waiter, What as AsideWhat};
+use super::creation::Stop;
 use super::dispatch::Request;
-use super::half::{self, Ends, Half, Phase};
+use super::half::{self, Ends, Phase};
 use super::message::{Due, Marks};
 use super::refusals::Refused;
-use super::send::Way;
+use super::storing::Way;
 use super::topic::{self, Found};
 use super::{RemotingDoor, What};
 use crate::door::Context;
@@ -29,12 +29,9 @@ use crate::partition::Order;
 /// The session in which half messages are looked after.
 pub const CARETAKER: SessionId = super::own_session(2);
 /// The group whose cursors say how far both partitions are done with. Apache has it, too.
-const GROUP: &str = "CID_RMQ_SYS_TRANS";
+pub const GROUP: &str = "CID_RMQ_SYS_TRANS";
 /// When something failed that is tried again.
 const RETRY_MS: u64 = 5_000;
-/// How much is read at once at the start.
-const READ_MESSAGES_MAX: u32 = 1024;
-const READ_BYTES_MAX: u32 = 4 << 20;
 /// The most producers that are asked in one round.
 const CHECKS_MAX: usize = 10_000;
 /// A decision is in no language: it is the door's own note.
@@ -44,17 +41,30 @@ const OWN: RecordLanguage = RecordLanguage(0);
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     HalvesCursor,
-    DecisionsCursor { halves: Position },
-    ReadHalves { decisions: Position },
+    DecisionsCursor {
+        halves: Position,
+    },
+    ReadHalves {
+        decisions: Position,
+    },
     ReadDecisions,
     DecisionsEnd,
-    HalvesEnd { decisions: Position },
+    HalvesEnd {
+        decisions: Position,
+    },
     /// The half message is being fetched for its decision.
-    Fetch { position: Position, decision: Decision },
+    Fetch {
+        position: Position,
+        decision: Decision,
+    },
     /// The decision is being written.
-    Decide { position: Position },
+    Decide {
+        position: Position,
+    },
     /// The half message is being fetched for its producer.
-    Check { position: Position },
+    Check {
+        position: Position,
+    },
 }
 
 /// What becomes of a half message.
@@ -66,7 +76,7 @@ pub enum Decision {
 }
 
 impl RemotingDoor {
-    fn caretaker(&self) -> Asker {
+    pub(super) fn caretaker(&self) -> Asker {
         Asker {
             session: CARETAKER,
             opaque: Opaque(0),
@@ -78,15 +88,23 @@ impl RemotingDoor {
         }
     }
 
-    fn own_partition(name: &str, cx: &Context<'_>) -> Option<PartitionId> {
+    pub(super) fn own_partition(name: &str, cx: &Context<'_>) -> Option<PartitionId> {
         match topic::find(cx.topology, name) {
-            Found::Topic(address, _) => Some(PartitionId { address: address.id, number: 0 }),
+            Found::Topic(address, _) => Some(PartitionId {
+                address: address.id,
+                number: 0,
+            }),
             Found::Taken | Found::Absent => None,
         }
     }
 
     /// Asks the broker something on behalf of the transactions.
-    fn step(&mut self, step: Step, cx: &mut Context<'_>, command: impl FnOnce(broker::id::Token) -> Command) {
+    pub(super) fn step(
+        &mut self,
+        step: Step,
+        cx: &mut Context<'_>,
+        command: impl FnOnce(Token) -> Command,
+    ) {
         let asker = self.caretaker();
         match self.wait(asker, What::Transaction(step)) {
             Ok(token) => cx.pass.push(CARETAKER, command(token)),
@@ -107,13 +125,11 @@ impl RemotingDoor {
                 }
             }
             // The next round does them.
-            Step::DecisionsEnd
-            | Step::HalvesEnd { .. }
-            | Step::Check { .. } => {}
+            Step::DecisionsEnd | Step::HalvesEnd { .. } | Step::Check { .. } => {}
         }
     }
 
-    fn sleep(&mut self, now: Millis) {
+    pub(super) fn sleep(&mut self, now: Millis) {
         self.halves.phase = Phase::Asleep;
         self.halves.next_round = now.plus(RETRY_MS);
     }
@@ -130,125 +146,29 @@ impl RemotingDoor {
         }
     }
 
-    /// Reads again what is undecided.
-    pub(super) fn start_transactions(
-        &mut self,
-        refused: &[(Box<str>, Refused)],
-        cx: &mut Context<'_>,
-    ) {
-        let known = (Self::own_partition(topic::HALF, cx), cx.topology.group(GROUP));
-        match known {
-            (Some(partition), Some(group)) => {
-                self.halves.phase = Phase::Waking;
-                let group = group.id;
-                self.step(Step::HalvesCursor, cx, |token| Command::Cursor {
-                    token,
-                    group,
-                    partition,
-                });
-            }
-            (Some(_), None) if refused.is_empty() => {
-                self.halves.phase = Phase::Waking;
-                let asker = self.caretaker();
-                let what = AsideWhat::Transactions;
-                let aside = Aside { asker, what, refused: Vec::new() };
-                self.change(Need::group(GROUP), Waiter::Again(aside), cx);
-            }
-            (Some(_) | None, Some(_) | None) => self.sleep(cx.now),
-        }
-    }
-
-    fn read_on(&mut self, step: Step, name: &str, offset: Position, cx: &mut Context<'_>) {
-        let Some(partition) = Self::own_partition(name, cx) else {
-            self.sleep(cx.now);
-            return;
-        };
-        let read = Read {
-            partition,
-            offset,
-            messages_max: READ_MESSAGES_MAX,
-            bytes_max: READ_BYTES_MAX,
-            tags: None,
-            filter: None,
-            wait_until: None,
-        };
-        self.step(step, cx, |token| Command::Read { token, read });
-    }
-
-    /// A part of one of the two partitions was read.
-    pub(super) fn transaction_read(
-        &mut self,
-        _asker: Asker,
-        step: Step,
-        result: &ReadResult,
-        cx: &mut Context<'_>,
-    ) {
-        let records = cx.records;
-        let goes_on = match result.outcome {
-            ReadOutcome::Found | ReadOutcome::NoneWanted | ReadOutcome::BeforeFirst => true,
-            ReadOutcome::AtEnd | ReadOutcome::PastEnd | ReadOutcome::Empty => false,
-        };
-        let native = result.messages.iter().filter_map(|(position, message)| {
-            let record = Record::decode(records.record(*message)?).ok()?;
-            Some((*position, *message, record))
-        });
-        match step {
-            Step::ReadHalves { decisions } => {
-                for (position, message, record) in native {
-                    if let Ok((stored, _)) = Stored::decode(record.native) {
-                        let marks = Marks::of(stored.properties);
-                        let received = record.envelope.received;
-                        let half = Half::new(&marks, stored.born_timestamp, received);
-                        self.halves.add(position, message, half);
-                    }
-                }
-                self.halves.next = self.halves.next.max(result.bounds.next);
-                if goes_on {
-                    self.read_on(step, topic::HALF, result.next, cx);
-                } else {
-                    self.read_on(Step::ReadDecisions, topic::OP_HALF, decisions, cx);
-                }
-            }
-            Step::ReadDecisions => {
-                for (_, _, record) in native {
-                    if let Ok(position) = half::decode_decision(record.native) {
-                        self.halves.undecided.remove(&position);
-                    }
-                }
-                if goes_on {
-                    self.read_on(step, topic::OP_HALF, result.next, cx);
-                } else {
-                    self.halves.phase = Phase::Awake;
-                    self.halves.next_round =
-                        cx.now.plus(self.settings.transactions.check_interval_ms);
-                }
-            }
-            // Nothing else reads.
-            Step::HalvesCursor
-            | Step::DecisionsCursor { .. }
-            | Step::DecisionsEnd
-            | Step::HalvesEnd { .. }
-            | Step::Fetch { .. }
-            | Step::Decide { .. }
-            | Step::Check { .. } => {}
-        }
-    }
-
     /// Asks every producer that has been silent for too long, and moves the cursors on.
     fn round(&mut self, cx: &mut Context<'_>) {
         let settings = self.settings.transactions;
         self.halves.next_round = cx.now.plus(settings.check_interval_ms);
         if let Some(partition) = Self::own_partition(topic::OP_HALF, cx) {
             // The decisions first: what they decide was stored before.
-            self.step(Step::DecisionsEnd, cx, |token| Command::Bounds { token, partition });
+            self.step(Step::DecisionsEnd, cx, |token| Command::Bounds {
+                token,
+                partition,
+            });
         }
         let due = self.halves.due(&settings, cx.now);
         for position in due.into_iter().take(CHECKS_MAX) {
-            let Some((message, half)) = self.halves.undecided.get_mut(&position) else { continue };
+            let Some((message, half)) = self.halves.undecided.get_mut(&position) else {
+                continue;
+            };
             let message = *message;
             let step = if half.checks >= settings.checks_max {
                 half.is_deciding = true;
-                Step::Fetch { position, decision: Decision::CheckedOut }
+                Step::Fetch {
+                    position,
+                    decision: Decision::CheckedOut,
+                }
             } else {
                 half.checks += 1;
                 Step::Check { position }
@@ -294,7 +214,9 @@ impl RemotingDoor {
         if *half.producer_group != *header.producer_group {
             return Err(wrong("The producer group wrong").into());
         }
-        let is_late = half.immunity_ms.is_some_and(|immunity| cx.now.since(half.born) > immunity);
+        let is_late = half
+            .immunity_ms
+            .is_some_and(|immunity| cx.now.since(half.born) > immunity);
         if is_late && header.from_transaction_check != Some(true) {
             let remark = "Message commit fail [producer end]. currentTimeMillis - bornTime > \
                           checkImmunityTime";
@@ -327,13 +249,10 @@ impl RemotingDoor {
         Ok(())
     }
 
-    fn write_decision(
-        &mut self,
-        position: Position,
-        token: Option<broker::id::Token>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(partition) = Self::own_partition(topic::OP_HALF, cx) else { return };
+    fn write_decision(&mut self, position: Position, token: Option<Token>, cx: &mut Context<'_>) {
+        let Some(partition) = Self::own_partition(topic::OP_HALF, cx) else {
+            return;
+        };
         let mut note = Vec::new();
         half::encode_decision(position, &mut note);
         let envelope = Envelope {
@@ -378,16 +297,21 @@ impl RemotingDoor {
         match (step, result) {
             (Step::HalvesCursor, Ok(Answer::Offset(halves))) => {
                 let halves = halves.unwrap_or_default();
-                let known = (Self::own_partition(topic::OP_HALF, cx), cx.topology.group(GROUP));
+                let known = (
+                    Self::own_partition(topic::OP_HALF, cx),
+                    cx.topology.group(GROUP),
+                );
                 let (Some(partition), Some(group)) = known else {
                     self.sleep(cx.now);
                     return;
                 };
                 let group = group.id;
-                self.step(Step::DecisionsCursor { halves }, cx, |token| Command::Cursor {
-                    token,
-                    group,
-                    partition,
+                self.step(Step::DecisionsCursor { halves }, cx, |token| {
+                    Command::Cursor {
+                        token,
+                        group,
+                        partition,
+                    }
                 });
             }
             (Step::DecisionsCursor { halves }, Ok(Answer::Offset(decisions))) => {
@@ -397,12 +321,17 @@ impl RemotingDoor {
             }
             (Step::DecisionsEnd, Ok(Answer::Bounds(bounds))) => {
                 if let Some(partition) = Self::own_partition(topic::HALF, cx) {
-                    let step = Step::HalvesEnd { decisions: bounds.next };
+                    let step = Step::HalvesEnd {
+                        decisions: bounds.next,
+                    };
                     self.step(step, cx, |token| Command::Bounds { token, partition });
                 }
             }
             (Step::HalvesEnd { decisions }, Ok(Answer::Bounds(bounds))) => {
-                self.halves.note_ends(Ends { decisions, halves: bounds.next });
+                self.halves.note_ends(Ends {
+                    decisions,
+                    halves: bounds.next,
+                });
                 self.store_cursors(cx);
             }
             (Step::Fetch { position, decision }, Ok(Answer::Message(message))) => {
@@ -428,23 +357,6 @@ impl RemotingDoor {
             }
             // Each step has one kind of answer.
             (step, Ok(_)) => self.abandon(step, cx),
-        }
-    }
-
-    fn store_cursors(&mut self, cx: &mut Context<'_>) {
-        let known = (
-            Self::own_partition(topic::HALF, cx),
-            Self::own_partition(topic::OP_HALF, cx),
-            cx.topology.group(GROUP),
-        );
-        if let (Some(halves), Some(decisions), Some(group)) = known
-            && let Some(ends) = self.halves.cursors()
-        {
-            let group = group.id;
-            for (partition, offset) in [(halves, ends.halves), (decisions, ends.decisions)] {
-                cx.pass.push(CARETAKER, Command::SetCursor { group, partition, offset });
-            }
-            self.halves.cursors_stored(ends);
         }
     }
 
@@ -479,7 +391,9 @@ impl RemotingDoor {
             Refused::new(ResponseCode::SystemError, remark)
         };
         let records = cx.records;
-        let record = records.record(message).and_then(|bytes| Record::decode(bytes).ok());
+        let record = records
+            .record(message)
+            .and_then(|bytes| Record::decode(bytes).ok());
         let record = record.ok_or_else(unreadable)?;
         let (stored, _) = Stored::decode(record.native).map_err(|_| unreadable())?;
         let marks = Marks::of(stored.properties);
@@ -498,7 +412,10 @@ impl RemotingDoor {
         };
         let token = self.wait(asker, What::Transaction(Step::Decide { position }))?;
         let patch = Patch {
-            sys_flag: Some(sys_flag::with_transaction(stored.sys_flag, sys_flag::COMMIT)),
+            sys_flag: Some(sys_flag::with_transaction(
+                stored.sys_flag,
+                sys_flag::COMMIT,
+            )),
             prepared_transaction_offset: Some(message.as_u64() as i64),
             ..Patch::default()
         };
@@ -510,7 +427,10 @@ impl RemotingDoor {
         let way = Way {
             session: CARETAKER,
             address,
-            partition: PartitionId { address: address.id, number },
+            partition: PartitionId {
+                address: address.id,
+                number,
+            },
             key: marks.key(),
             order: marks.sharding_key.map_or(Order::Free, Order::Key),
             due,
@@ -525,7 +445,9 @@ impl RemotingDoor {
 
     /// 39: asks one living producer of the group what became of its transaction.
     fn check_producer(&mut self, position: Position, message: MessageRef, cx: &mut Context<'_>) {
-        let Some((_, half)) = self.halves.undecided.get(&position) else { return };
+        let Some((_, half)) = self.halves.undecided.get(&position) else {
+            return;
+        };
         let checks = half.checks.to_string();
         // Another one each time, since one may be alive and yet not know.
         let turn = half.checks as usize;
@@ -535,9 +457,13 @@ impl RemotingDoor {
             .copied();
         let Some(session) = session else { return };
         let records = cx.records;
-        let record = records.record(message).and_then(|bytes| Record::decode(bytes).ok());
+        let record = records
+            .record(message)
+            .and_then(|bytes| Record::decode(bytes).ok());
         let Some(record) = record else { return };
-        let Ok((stored, _)) = Stored::decode(record.native) else { return };
+        let Ok((stored, _)) = Stored::decode(record.native) else {
+            return;
+        };
         let offset_id = self.offset_id(message).to_string();
         let shown = Stored {
             queue_offset: position.0 as i64,

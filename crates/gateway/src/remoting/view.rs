@@ -21,7 +21,10 @@ pub struct NativeView<'a> {
 
 impl<'a> NativeView<'a> {
     pub fn of(native: &'a [u8]) -> NativeView<'a> {
-        NativeView { native, stored: OnceCell::new() }
+        NativeView {
+            native,
+            stored: OnceCell::new(),
+        }
     }
 
     /// A message that cannot be read has no properties.
@@ -31,14 +34,18 @@ impl<'a> NativeView<'a> {
     }
 
     fn text(&self, key: &str) -> Option<Value<'a>> {
-        Pairs::new(self.stored()?.properties).get(key).map(Value::Text)
+        Pairs::new(self.stored()?.properties)
+            .get(key)
+            .map(Value::Text)
     }
 }
 
 impl Properties for NativeView<'_> {
     fn property(&self, key: &str) -> Option<Value<'_>> {
         match key {
-            "JMSTimestamp" => self.stored().map(|stored| Value::Long(stored.born_timestamp)),
+            "JMSTimestamp" => self
+                .stored()
+                .map(|stored| Value::Long(stored.born_timestamp)),
             "JMSCorrelationID" => self.text(name::CORRELATION_ID),
             "JMSMessageID" => self.text(name::UNIQ_KEY),
             "JMSXGroupID" => self.text(name::SHARDING_KEY),

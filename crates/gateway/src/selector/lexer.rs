@@ -91,7 +91,10 @@ impl Lexer<'_> {
                 blanks + trimmed.find('\n').unwrap_or(trimmed.len())
             } else if trimmed.starts_with("/*") {
                 let reason = "comment has no end";
-                let end = trimmed.find("*/").ok_or(Unparsable { at: self.at, reason })?;
+                let end = trimmed.find("*/").ok_or(Unparsable {
+                    at: self.at,
+                    reason,
+                })?;
                 blanks + end + 2
             } else {
                 self.at += blanks;
@@ -105,11 +108,22 @@ impl Lexer<'_> {
         self.skip_blanks()?;
         let start = self.at;
         let rest = self.rest();
-        let Some(first) = rest.chars().next() else { return Ok(None) };
+        let Some(first) = rest.chars().next() else {
+            return Ok(None);
+        };
         let (length, token) = match first {
-            '\'' => text(rest).ok_or(Unparsable { at: start, reason: "text has no end" })?,
-            '0'..='9' => number(rest).ok_or(Unparsable { at: start, reason: "bad number" })?,
-            '.' => number(rest).ok_or(Unparsable { at: start, reason: "bad number" })?,
+            '\'' => text(rest).ok_or(Unparsable {
+                at: start,
+                reason: "text has no end",
+            })?,
+            '0'..='9' => number(rest).ok_or(Unparsable {
+                at: start,
+                reason: "bad number",
+            })?,
+            '.' => number(rest).ok_or(Unparsable {
+                at: start,
+                reason: "bad number",
+            })?,
             'a'..='z' | 'A'..='Z' | '_' | '$' => word(rest),
             _ => {
                 let reason = "unexpected character";
@@ -161,7 +175,9 @@ fn word(rest: &str) -> (usize, Token) {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
     let length = rest.find(|c| !part(c)).unwrap_or(rest.len());
     let name = &rest[..length];
-    let known = WORDS.iter().find(|(spelling, _)| spelling.eq_ignore_ascii_case(name));
+    let known = WORDS
+        .iter()
+        .find(|(spelling, _)| spelling.eq_ignore_ascii_case(name));
     let token = match known {
         Some((_, word)) => Token::Word(*word),
         None => Token::Identifier(name.into()),
@@ -171,7 +187,10 @@ fn word(rest: &str) -> (usize, Token) {
 
 /// `12`, `12L`, `0x1F`, `017`, `5.`, `.5`, `5.1E-3`, `5E10`.
 fn number(rest: &str) -> Option<(usize, Token)> {
-    let digits = |text: &str, radix| text.find(|c: char| !c.is_digit(radix)).unwrap_or(text.len());
+    let digits = |text: &str, radix| {
+        text.find(|c: char| !c.is_digit(radix))
+            .unwrap_or(text.len())
+    };
     let hex = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X"));
     if let Some(hex) = hex {
         let length = digits(hex, 16);

@@ -35,14 +35,22 @@ impl fmt::Display for Unparsable {
 /// Parses a selector. One of nothing but blanks selects everything, which is `None`.
 pub fn parse(text: &str) -> Result<Option<Predicate>, Unparsable> {
     if text.len() > SELECTOR_BYTES_MAX {
-        return Err(Unparsable { at: SELECTOR_BYTES_MAX, reason: "selector is too long" });
+        return Err(Unparsable {
+            at: SELECTOR_BYTES_MAX,
+            reason: "selector is too long",
+        });
     }
     if text.trim().is_empty() {
         return Ok(None);
     }
     let predicate = parser::parse(&lexer::tokens(text)?)?;
-    let too_large = Unparsable { at: 0, reason: "selector is too large" };
-    predicate.check(broker::filter::Limits::STORED).map_err(|_| too_large)?;
+    let too_large = Unparsable {
+        at: 0,
+        reason: "selector is too large",
+    };
+    predicate
+        .check(broker::filter::Limits::STORED)
+        .map_err(|_| too_large)?;
     Ok(Some(predicate))
 }
 

@@ -15,7 +15,11 @@ enum Expression {
 }
 
 pub(super) fn parse(tokens: &[Located]) -> Result<Predicate, Unparsable> {
-    let mut parser = Parser { tokens, next: 0, nesting: 0 };
+    let mut parser = Parser {
+        tokens,
+        next: 0,
+        nesting: 0,
+    };
     let found = parser.or()?;
     if parser.next < tokens.len() {
         return Err(parser.error("unexpected words behind the selector"));
@@ -51,7 +55,11 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, wanted: &Token, reason: &'static str) -> Result<(), Unparsable> {
-        if self.take(wanted) { Ok(()) } else { Err(self.error(reason)) }
+        if self.take(wanted) {
+            Ok(())
+        } else {
+            Err(self.error(reason))
+        }
     }
 
     fn text(&mut self) -> Result<Box<str>, Unparsable> {
@@ -151,7 +159,10 @@ impl Parser<'_> {
                 continue;
             }
             let negated = self.peek() == Some(&Token::Word(Word::Not));
-            let word = self.tokens.get(self.next + usize::from(negated)).map(|(_, token)| token);
+            let word = self
+                .tokens
+                .get(self.next + usize::from(negated))
+                .map(|(_, token)| token);
             let Some(Token::Word(word @ (Word::Like | Word::Between | Word::In))) = word else {
                 return Ok(left);
             };
@@ -177,7 +188,11 @@ impl Parser<'_> {
                 return Err(self.error("ESCAPE takes one character"));
             }
         }
-        Ok(Predicate::Like { operand, pattern, escape })
+        Ok(Predicate::Like {
+            operand,
+            pattern,
+            escape,
+        })
     }
 
     fn between(&mut self, left: Expression) -> Result<Predicate, Unparsable> {
@@ -295,8 +310,9 @@ impl Parser<'_> {
                 return Ok(Expression::Value(Operand::Property(name)));
             }
             Token::Text(text) => Literal::Text(text),
-            Token::Whole(magnitude) => i128::try_from(magnitude)
-                .map_or(f64_of(magnitude, 1.0), whole_literal),
+            Token::Whole(magnitude) => {
+                i128::try_from(magnitude).map_or(f64_of(magnitude, 1.0), whole_literal)
+            }
             Token::Fraction(value) => Literal::Double(value),
             Token::Word(Word::True) => Literal::Bool(true),
             Token::Word(Word::False) => Literal::Bool(false),

@@ -6,7 +6,10 @@ struct Table(&'static [(&'static str, Value<'static>)]);
 
 impl Properties for Table {
     fn property(&self, name: &str) -> Option<Value<'_>> {
-        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| *value)
     }
 }
 
@@ -31,7 +34,10 @@ fn selectors_select() {
         ("i = 0x7 and i = 07 and i = 7L", true),
         ("l = -9223372036854775808", true),
         ("-i = -7", true),
-        ("i + 1 = 8 AND i * 2 - 4 = 10 AND i / 2 = 3.5 AND i % 2 = 1", true),
+        (
+            "i + 1 = 8 AND i * 2 - 4 = 10 AND i / 2 = 3.5 AND i % 2 = 1",
+            true,
+        ),
         ("s = 'it''s_5%'", true),
         ("s LIKE 'it%'", true),
         ("s LIKE 'it''s!_5!%' ESCAPE '!'", true),

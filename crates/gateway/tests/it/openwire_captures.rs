@@ -10,11 +10,26 @@ use openwire::*;
 use crate::openwire_client::{line, world};
 
 const CAPTURES: [(&str, &str); 5] = [
-    ("loose", include_str!("../../../openwire/tests/vectors/cap_loose.txt")),
-    ("tight", include_str!("../../../openwire/tests/vectors/cap_tight.txt")),
-    ("bodies", include_str!("../../../openwire/tests/vectors/cap_bodies.txt")),
-    ("bodies_gz", include_str!("../../../openwire/tests/vectors/cap_bodies_gz.txt")),
-    ("failover", include_str!("../../../openwire/tests/vectors/cap_failover.txt")),
+    (
+        "loose",
+        include_str!("../../../openwire/tests/vectors/cap_loose.txt"),
+    ),
+    (
+        "tight",
+        include_str!("../../../openwire/tests/vectors/cap_tight.txt"),
+    ),
+    (
+        "bodies",
+        include_str!("../../../openwire/tests/vectors/cap_bodies.txt"),
+    ),
+    (
+        "bodies_gz",
+        include_str!("../../../openwire/tests/vectors/cap_bodies_gz.txt"),
+    ),
+    (
+        "failover",
+        include_str!("../../../openwire/tests/vectors/cap_failover.txt"),
+    ),
 ];
 
 /// One end of a connection of the capture, and the same connection here.
@@ -38,7 +53,9 @@ fn decoder() -> Decoder {
 }
 
 fn unhex(hex: &str) -> Vec<u8> {
-    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+    (0..hex.len() / 2)
+        .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+        .collect()
 }
 
 /// What matters of an answer.
@@ -93,7 +110,11 @@ impl Side {
     fn switch(&mut self) {
         if let (Some(ours), Some(theirs)) = (&self.ours, &self.theirs) {
             let agreed = negotiate(ours, theirs);
-            for decoder in [&mut self.from_client, &mut self.from_broker, &mut self.from_us] {
+            for decoder in [
+                &mut self.from_client,
+                &mut self.from_broker,
+                &mut self.from_us,
+            ] {
                 decoder.switch(&agreed);
             }
             self.to_us.switch(&agreed);
@@ -108,9 +129,13 @@ fn replay(name: &str, capture: &str) -> Vec<String> {
     let mut sides: BTreeMap<String, Side> = BTreeMap::new();
     let mut differences = Vec::new();
     // XA is not served yet: the third connection of that capture is about nothing else.
-    let lines = capture.lines().filter(|line| !(name == "bodies" && line.get(1..2) == Some("3")));
+    let lines = capture
+        .lines()
+        .filter(|line| !(name == "bodies" && line.get(1..2) == Some("3")));
     for text in lines {
-        let Some((head, hex)) = text.split_once(' ') else { continue };
+        let Some((head, hex)) = text.split_once(' ') else {
+            continue;
+        };
         let number = head.trim_matches(['B', 'C', '<', '>']).to_owned();
         // The second life of a failover client begins when its first socket is cut.
         if name == "failover" && number == "2" && sides.len() == 1 {
@@ -132,8 +157,15 @@ fn replay(name: &str, capture: &str) -> Vec<String> {
         });
         let bytes = unhex(hex);
         let is_client = head.starts_with('C');
-        let decoder = if is_client { &mut side.from_client } else { &mut side.from_broker };
-        let received = decoder.feed(&bytes).expect("well-formed").expect("complete");
+        let decoder = if is_client {
+            &mut side.from_client
+        } else {
+            &mut side.from_broker
+        };
+        let received = decoder
+            .feed(&bytes)
+            .expect("well-formed")
+            .expect("complete");
         let mut command = received.command.expect("no null frames");
         if let Command::WireFormatInfo(info) = &command {
             let options = WireFormatOptions::parse(info).expect("well-formed");
@@ -144,7 +176,11 @@ fn replay(name: &str, capture: &str) -> Vec<String> {
                 world.send(side.session, &out);
                 // The answers behind our own WireFormatInfo are encoded as agreed.
                 side.unread.extend(world.take(side.session));
-                let first = side.from_us.feed(&side.unread).expect("well-formed").expect("complete");
+                let first = side
+                    .from_us
+                    .feed(&side.unread)
+                    .expect("well-formed")
+                    .expect("complete");
                 let consumed = first.consumed;
                 side.unread.drain(..consumed);
             } else {
@@ -192,8 +228,16 @@ fn replay(name: &str, capture: &str) -> Vec<String> {
             }
             None => true,
         });
-        differences.extend(expected.into_iter().map(|line| format!("{number} missing: {line}")));
-        differences.extend(heard.into_iter().map(|line| format!("{number} surplus: {line}")));
+        differences.extend(
+            expected
+                .into_iter()
+                .map(|line| format!("{number} missing: {line}")),
+        );
+        differences.extend(
+            heard
+                .into_iter()
+                .map(|line| format!("{number} surplus: {line}")),
+        );
     }
     differences
 }
@@ -202,6 +246,10 @@ fn replay(name: &str, capture: &str) -> Vec<String> {
 fn captured_conversations_are_answered_alike() {
     for (name, capture) in CAPTURES {
         let differences = replay(name, capture);
-        assert!(differences.is_empty(), "{name}:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{name}:\n{}",
+            differences.join("\n")
+        );
     }
 }

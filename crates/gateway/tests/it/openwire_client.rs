@@ -25,7 +25,6 @@ pub struct Given {
     pub consumer: ConsumerId,
     pub destination: Destination,
     pub message: Message<'static>,
-    pub counter: i32,
 }
 
 pub fn settings() -> Settings {
@@ -105,23 +104,40 @@ impl Client {
 
     pub fn connection_info(&self) -> ConnectionInfo {
         ConnectionInfo {
-            connection_id: Some(ConnectionId { value: self.id.as_str().into() }),
+            connection_id: Some(ConnectionId {
+                value: self.id.as_str().into(),
+            }),
             client_id: Some(format!("client-{}", self.id).into()),
             ..ConnectionInfo::default()
         }
     }
 
     pub fn session_info(&self, value: i64) -> Command<'static> {
-        let session_id = SessionId_::of(&self.id, value);
-        Command::SessionInfo(SessionInfo { session_id: Some(session_id), ..SessionInfo::default() })
+        let connection_id = self.id.as_str().into();
+        let session_id = openwire::SessionId {
+            connection_id,
+            value,
+        };
+        Command::SessionInfo(SessionInfo {
+            session_id: Some(session_id),
+            ..SessionInfo::default()
+        })
     }
 
     pub fn consumer_id(&self, value: i64) -> ConsumerId {
-        ConsumerId { connection_id: self.id.as_str().into(), session_id: 1, value }
+        ConsumerId {
+            connection_id: self.id.as_str().into(),
+            session_id: 1,
+            value,
+        }
     }
 
     pub fn producer_id(&self) -> ProducerId {
-        ProducerId { connection_id: self.id.as_str().into(), value: 1, session_id: 1 }
+        ProducerId {
+            connection_id: self.id.as_str().into(),
+            value: 1,
+            session_id: 1,
+        }
     }
 
     pub fn consumer(&self, value: i64, destination: Destination, prefetch: i32) -> ConsumerInfo {
@@ -134,7 +150,13 @@ impl Client {
     }
 
     /// Opens a consumer and returns what is heard.
-    pub fn consume(&mut self, world: &mut World, value: i64, to: Destination, prefetch: i32) -> Vec<String> {
+    pub fn consume(
+        &mut self,
+        world: &mut World,
+        value: i64,
+        to: Destination,
+        prefetch: i32,
+    ) -> Vec<String> {
         let info = self.consumer(value, to, prefetch);
         self.ask(world, Command::ConsumerInfo(info))
     }
@@ -180,13 +202,20 @@ impl Client {
     }
 
     pub fn transaction(&self, value: i64) -> Option<TransactionId> {
-        let connection_id = Some(ConnectionId { value: self.id.as_str().into() });
-        Some(TransactionId::Local(LocalTransactionId { value, connection_id }))
+        let connection_id = Some(ConnectionId {
+            value: self.id.as_str().into(),
+        });
+        Some(TransactionId::Local(LocalTransactionId {
+            value,
+            connection_id,
+        }))
     }
 
     pub fn step(&self, value: i64, step: TransactionStep) -> Command<'static> {
         Command::TransactionInfo(TransactionInfo {
-            connection_id: Some(ConnectionId { value: self.id.as_str().into() }),
+            connection_id: Some(ConnectionId {
+                value: self.id.as_str().into(),
+            }),
             transaction_id: self.transaction(value),
             step: step.to_wire(),
             ..TransactionInfo::default()
@@ -203,7 +232,9 @@ impl Client {
 
     pub fn temporary(&self, destination: Destination, operation: i8) -> Command<'static> {
         Command::DestinationInfo(DestinationInfo {
-            connection_id: Some(ConnectionId { value: self.id.as_str().into() }),
+            connection_id: Some(ConnectionId {
+                value: self.id.as_str().into(),
+            }),
             destination: Some(destination),
             operation_type: operation,
             ..DestinationInfo::default()
@@ -225,7 +256,10 @@ impl Client {
 
     fn put(&mut self, world: &mut World, mut command: Command<'_>, response_required: bool) {
         self.next_command += 1;
-        let base = BaseCommand { command_id: self.next_command, response_required };
+        let base = BaseCommand {
+            command_id: self.next_command,
+            response_required,
+        };
         match &mut command {
             Command::Message(c) => c.base = base,
             Command::MessageAck(c) => c.base = base,
@@ -261,7 +295,9 @@ impl Client {
         let mut at = 0;
         while let Some(received) = self.decoder.feed(&self.unread[at..]).expect("well-formed") {
             at += received.consumed;
-            let Some(command) = received.command else { continue };
+            let Some(command) = received.command else {
+                continue;
+            };
             lines.push(line(&command));
             if let Command::MessageDispatch(dispatch) = command
                 && let Some(message) = dispatch.message
@@ -271,7 +307,6 @@ impl Client {
                     consumer: dispatch.consumer_id.expect("always set"),
                     destination: dispatch.destination.expect("set with a message"),
                     message,
-                    counter: dispatch.redelivery_counter,
                 });
             }
         }
@@ -280,18 +315,12 @@ impl Client {
     }
 }
 
-/// The session id of the wire, beside that of the broker.
-struct SessionId_;
-
-impl SessionId_ {
-    fn of(connection: &str, value: i64) -> openwire::SessionId {
-        openwire::SessionId { connection_id: connection.into(), value }
-    }
-}
-
 fn owned(message: &Message<'_>) -> Message<'static> {
     let mut bytes = Vec::new();
-    let plain = Message { data_structure: None, ..message.clone() };
+    let plain = Message {
+        data_structure: None,
+        ..message.clone()
+    };
     encode_canonical(&plain, &mut bytes).expect("fits");
     let bytes: &'static [u8] = bytes.leak();
     decode_canonical(bytes).expect("just encoded")
@@ -309,11 +338,18 @@ pub fn line(command: &Command<'_>) -> String {
     match command {
         Command::WireFormatInfo(info) => format!("WireFormatInfo {}", info.version),
         Command::BrokerInfo(info) => {
-            format!("BrokerInfo {}", info.broker_name.clone().unwrap_or_default())
+            format!(
+                "BrokerInfo {}",
+                info.broker_name.clone().unwrap_or_default()
+            )
         }
         Command::Response(response) => format!("Response {}", response.correlation_id),
         Command::ExceptionResponse(response) => {
-            format!("ExceptionResponse {} {}", response.correlation_id, thrown(&response.exception))
+            format!(
+                "ExceptionResponse {} {}",
+                response.correlation_id,
+                thrown(&response.exception)
+            )
         }
         Command::ConnectionError(error) => format!("ConnectionError {}", thrown(&error.exception)),
         Command::ConnectionControl(_) => "ConnectionControl".to_owned(),
@@ -333,14 +369,20 @@ pub fn line(command: &Command<'_>) -> String {
             let about = match message.data_structure.as_deref() {
                 Some(AnyStructure::Command(Command::DestinationInfo(info))) => {
                     let named = info.destination.as_ref().expect("set").to_string();
-                    format!("{} {named}", ["add", "remove"][info.operation_type as usize])
+                    format!(
+                        "{} {named}",
+                        ["add", "remove"][info.operation_type as usize]
+                    )
                 }
                 Some(AnyStructure::Command(Command::ConsumerInfo(_))) => "consumer".to_owned(),
                 Some(AnyStructure::Command(Command::ProducerInfo(_))) => "producer".to_owned(),
                 Some(AnyStructure::Command(Command::ConnectionInfo(_))) => "connection".to_owned(),
                 Some(AnyStructure::Command(Command::RemoveInfo(_))) => "gone".to_owned(),
                 Some(other) => format!("{other:?}"),
-                None => match (message.kind, message.plain_content(1 << 20).expect("inflates")) {
+                None => match (
+                    message.kind,
+                    message.plain_content(1 << 20).expect("inflates"),
+                ) {
                     (MessageKind::Text, Some(content)) => {
                         body::decode_text(&content).expect("a text").to_string()
                     }

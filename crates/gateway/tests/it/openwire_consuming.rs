@@ -35,7 +35,10 @@ fn text_property(message: &Message<'_>, key: &str) -> Option<String> {
 fn a_window_opens_by_delivered_and_by_ranges() {
     let mut world = world();
     let mut client = filled(&mut world, &["0", "1", "2", "3", "4", "5", "6", "7"]);
-    assert_eq!(dispatched(&client.consume(&mut world, 1, queue("q"), 4)), ["0", "1", "2", "3"]);
+    assert_eq!(
+        dispatched(&client.consume(&mut world, 1, queue("q"), 4)),
+        ["0", "1", "2", "3"]
+    );
     let mut delivered = client.ack(AckType::Delivered, 0, 1);
     delivered.first_message_id = None;
     client.say(&mut world, [Command::MessageAck(delivered)]);
@@ -45,7 +48,10 @@ fn a_window_opens_by_delivered_and_by_ranges() {
     client.say(&mut world, [Command::MessageAck(range)]);
     assert_eq!(dispatched(&client.hear(&mut world)), ["6"]);
     let one = client.ack(AckType::Individual, 4, 4);
-    client.say(&mut world, [Command::MessageAck(one.clone()), Command::MessageAck(one)]);
+    client.say(
+        &mut world,
+        [Command::MessageAck(one.clone()), Command::MessageAck(one)],
+    );
     assert_eq!(dispatched(&client.hear(&mut world)), ["7"]);
     let range = client.ack(AckType::Redelivered, 3, 5);
     client.say(&mut world, [Command::MessageAck(range)]);
@@ -61,13 +67,23 @@ fn acknowledgements_that_fit_nothing_are_errors() {
     wrong.message_count = 7;
     client.say(&mut world, [Command::MessageAck(wrong)]);
     let heard = client.hear(&mut world);
-    assert!(heard[0].starts_with("ConnectionError JMSException: Unmatched acknowledge: "), "{heard:?}");
+    assert!(
+        heard[0].starts_with("ConnectionError JMSException: Unmatched acknowledge: "),
+        "{heard:?}"
+    );
     let mut unknown = client.ack(AckType::Poison, 1, 1);
-    unknown.last_message_id.as_mut().unwrap().producer_sequence_id = 99;
+    unknown
+        .last_message_id
+        .as_mut()
+        .unwrap()
+        .producer_sequence_id = 99;
     let heard = client.ask(&mut world, Command::MessageAck(unknown));
     assert!(heard[0].contains("Could not correlate acknowledgment with dispatched message"));
     let right = client.ack(AckType::Standard, 0, 1);
-    assert_eq!(client.ask(&mut world, Command::MessageAck(right.clone())), ["Response 8"]);
+    assert_eq!(
+        client.ask(&mut world, Command::MessageAck(right.clone())),
+        ["Response 8"]
+    );
     let heard = client.ask(&mut world, Command::MessageAck(right));
     assert!(heard[0].contains("Could not find Message-ID"), "{heard:?}");
 }
@@ -84,7 +100,14 @@ fn what_the_client_has_seen_counts_when_a_consumer_closes() {
         let mut client = filled(&mut world, &["0", "1", "2"]);
         client.consume(&mut world, 1, queue("q"), 10);
         let last = match last_delivered {
-            1 => client.given[1].message.message_id.as_ref().unwrap().broker_sequence_id,
+            1 => {
+                client.given[1]
+                    .message
+                    .message_id
+                    .as_ref()
+                    .unwrap()
+                    .broker_sequence_id
+            }
             other => other,
         };
         let consumer = client.consumer_id(1);
@@ -113,7 +136,11 @@ fn a_poisoned_message_goes_to_the_dead_letters_with_its_story() {
     client.say(&mut world, [Command::MessageAck(poison)]);
     let mut heard = client.consume(&mut world, 2, queue("ActiveMQ.DLQ"), 10);
     heard.extend(client.hear(&mut world));
-    assert_eq!(dispatched(&heard), ["bad"], "what need not survive is dropped");
+    assert_eq!(
+        dispatched(&heard),
+        ["bad"],
+        "what need not survive is dropped"
+    );
     let dead = &client.given[2].message;
     assert_eq!(dead.original_destination, Some(queue("q")));
     assert_eq!(dead.destination, Some(queue("ActiveMQ.DLQ")));
@@ -123,7 +150,12 @@ fn a_poisoned_message_goes_to_the_dead_letters_with_its_story() {
     );
     assert_eq!(
         dead.message_id.as_ref().unwrap().producer_sequence_id,
-        client.given[0].message.message_id.as_ref().unwrap().producer_sequence_id
+        client.given[0]
+            .message
+            .message_id
+            .as_ref()
+            .unwrap()
+            .producer_sequence_id
     );
 }
 
@@ -150,7 +182,10 @@ fn expired_messages_go_to_the_dead_letters() {
     for given in &client.given[1..] {
         assert_eq!(given.message.expiration, 0);
         let cause = text_property(&given.message, "dlqDeliveryFailureCause").unwrap();
-        assert!(cause.starts_with("java.lang.Throwable: Message Expired. Expiration:"), "{cause}");
+        assert!(
+            cause.starts_with("java.lang.Throwable: Message Expired. Expiration:"),
+            "{cause}"
+        );
         assert!(text_property(&given.message, "originalExpiration").is_some());
     }
 }
@@ -172,12 +207,18 @@ fn selectors_pick_from_a_queue_and_browsers_look() {
     let mut info = client.consumer(2, queue("q"), 500);
     info.browser = true;
     let heard = client.ask(&mut world, Command::ConsumerInfo(info));
-    assert_eq!(dispatched(&heard), ["0", "1", "2", "3", "4", "5", "2 nothing"]);
+    assert_eq!(
+        dispatched(&heard),
+        ["0", "1", "2", "3", "4", "5", "2 nothing"]
+    );
     let mut info = client.consumer(3, queue("empty"), 500);
     info.browser = true;
     let heard = client.ask(&mut world, Command::ConsumerInfo(info));
     assert_eq!(dispatched(&heard), ["3 nothing"]);
-    assert_eq!(dispatched(&client.consume(&mut world, 4, queue("q"), 10)), ["0", "2", "4"]);
+    assert_eq!(
+        dispatched(&client.consume(&mut world, 4, queue("q"), 10)),
+        ["0", "2", "4"]
+    );
 }
 
 #[test]
@@ -187,7 +228,11 @@ fn a_consumer_without_a_window_pulls() {
     assert_eq!(client.consume(&mut world, 1, queue("q"), 0), ["Response 5"]);
     let pull = |client: &Client, timeout| {
         let consumer_id = Some(client.consumer_id(1));
-        Command::MessagePull(MessagePull { consumer_id, timeout, ..MessagePull::default() })
+        Command::MessagePull(MessagePull {
+            consumer_id,
+            timeout,
+            ..MessagePull::default()
+        })
     };
     for (timeout, found) in [(-1, "0"), (1000, "1"), (-1, "1 nothing")] {
         client.say(&mut world, [pull(&client, timeout)]);
@@ -214,19 +259,35 @@ fn a_consumer_without_a_window_pulls() {
 fn composites_fan_out_and_gather() {
     let mut world = world();
     let mut client = filled(&mut world, &[]);
-    assert_eq!(client.consume(&mut world, 1, queue("a,b,topic://c"), 2), ["Response 3"]);
+    assert_eq!(
+        client.consume(&mut world, 1, queue("a,b,topic://c"), 2),
+        ["Response 3"]
+    );
     let mut heard = client.send(&mut world, queue("a,b,topic://c,a"), "m");
-    assert_eq!(heard.len(), 3, "the window is shared by the three: {heard:?}");
+    assert_eq!(
+        heard.len(),
+        3,
+        "the window is shared by the three: {heard:?}"
+    );
     heard.extend(client.hear(&mut world));
     // The copies have one id, so that each is acknowledged alone.
     let ack = client.ack(AckType::Standard, 0, 0);
     client.say(&mut world, [Command::MessageAck(ack)]);
     assert_eq!(client.hear(&mut world).len(), 1);
-    let mut from: Vec<_> = client.given.iter().map(|one| one.destination.to_string()).collect();
+    let mut from: Vec<_> = client
+        .given
+        .iter()
+        .map(|one| one.destination.to_string())
+        .collect();
     from.sort();
     assert_eq!(from, ["queue://a", "queue://b", "topic://c"]);
     let composite = Some(queue("a,b,topic://c,a"));
-    assert!(client.given.iter().all(|one| one.message.original_destination == composite));
+    assert!(
+        client
+            .given
+            .iter()
+            .all(|one| one.message.original_destination == composite)
+    );
 }
 
 #[test]
@@ -237,7 +298,10 @@ fn wildcards_follow_queues_that_come_later() {
     let heard = client.consume(&mut world, 1, queue("a.>"), 10);
     assert_eq!(heard, ["Response 4", "Dispatch 1 queue://a.1 x"]);
     let heard = client.send(&mut world, queue("a.2.b"), "y");
-    assert!(heard.contains(&"Dispatch 1 queue://a.2.b y".to_owned()), "{heard:?}");
+    assert!(
+        heard.contains(&"Dispatch 1 queue://a.2.b y".to_owned()),
+        "{heard:?}"
+    );
     assert_eq!(client.send(&mut world, queue("b"), "z").len(), 1);
     let acks = [0, 1].map(|at| client.ack(AckType::Standard, at, at));
     client.say(&mut world, acks.map(Command::MessageAck));
@@ -288,18 +352,31 @@ fn queues_are_created_and_removed() {
     let remove = client.temporary(queue("made"), DestinationInfo::REMOVE);
     assert_eq!(
         client.ask(&mut world, remove.clone()),
-        ["ExceptionResponse 6 JMSException: Destination: queue://made still has an active \
-          subscription"]
+        [
+            "ExceptionResponse 6 JMSException: Destination: queue://made still has an active \
+          subscription"
+        ]
     );
     let consumer = client.consumer_id(1);
     client.say(&mut world, [client.remove(consumer, -1)]);
     assert_eq!(client.ask(&mut world, remove.clone()), ["Response 8"]);
-    assert_eq!(client.ask(&mut world, remove), ["Response 9"], "what is not there is removed");
-    assert_eq!(client.consume(&mut world, 2, queue("made"), 1), ["Response 10"], "it is empty");
+    assert_eq!(
+        client.ask(&mut world, remove),
+        ["Response 9"],
+        "what is not there is removed"
+    );
+    assert_eq!(
+        client.consume(&mut world, 2, queue("made"), 1),
+        ["Response 10"],
+        "it is empty"
+    );
     client.consume(&mut world, 3, topic("t"), 1);
     let remove = client.temporary(topic("t"), DestinationInfo::REMOVE);
     let heard = client.ask(&mut world, remove);
-    assert!(heard[0].contains("still has an active subscription"), "{heard:?}");
+    assert!(
+        heard[0].contains("still has an active subscription"),
+        "{heard:?}"
+    );
 }
 
 #[test]
@@ -312,9 +389,97 @@ fn a_producer_with_a_window_gets_its_room_back() {
         window_size: 4096,
         ..ProducerInfo::default()
     };
-    assert_eq!(client.ask(&mut world, Command::ProducerInfo(producer)), ["Response 3"]);
+    assert_eq!(
+        client.ask(&mut world, Command::ProducerInfo(producer)),
+        ["Response 3"]
+    );
     let message = client.text(queue("q"), "abc");
     client.say(&mut world, [Command::Message(message)]);
     assert_eq!(client.hear(&mut world), ["ProducerAck 1031"]);
     assert_eq!(client.send(&mut world, queue("q"), "abc"), ["Response 5"]);
+}
+
+#[test]
+fn a_dead_letter_that_dies_again_is_gone() {
+    let mut world = world();
+    let mut client = filled(&mut world, &[]);
+    client.send(&mut world, queue("ActiveMQ.DLQ"), "bad");
+    client.consume(&mut world, 1, queue("ActiveMQ.DLQ"), 10);
+    let poison = client.ack(AckType::Poison, 0, 0);
+    assert_eq!(
+        client.ask(&mut world, Command::MessageAck(poison)),
+        ["Response 5"]
+    );
+    assert!(client.hear(&mut world).is_empty());
+    let consumer = client.consumer_id(1);
+    client.say(&mut world, [client.remove(consumer, -1)]);
+    assert_eq!(
+        client.consume(&mut world, 2, queue("ActiveMQ.DLQ"), 10),
+        ["Response 7"]
+    );
+}
+
+#[test]
+fn what_nobody_wants_is_answered_too() {
+    let mut world = world();
+    let mut client = filled(&mut world, &[]);
+    assert_eq!(client.send(&mut world, topic("t"), "m"), ["Response 3"]);
+    assert_eq!(client.send(&mut world, topic("t,u"), "m"), ["Response 4"]);
+}
+
+#[test]
+fn a_window_is_resized_by_its_client() {
+    let mut world = world();
+    let mut client = filled(&mut world, &["0", "1", "2"]);
+    assert_eq!(client.consume(&mut world, 1, queue("q"), 0), ["Response 6"]);
+    let control = |client: &Client, prefetch, close| {
+        Command::ConsumerControl(ConsumerControl {
+            consumer_id: Some(client.consumer_id(1)),
+            prefetch,
+            close,
+            ..ConsumerControl::default()
+        })
+    };
+    client.say(&mut world, [control(&client, 2, false)]);
+    assert_eq!(dispatched(&client.hear(&mut world)), ["0", "1"]);
+    client.say(&mut world, [control(&client, 1, false)]);
+    let ack = client.ack(AckType::Standard, 0, 0);
+    client.say(&mut world, [Command::MessageAck(ack)]);
+    assert!(client.hear(&mut world).is_empty(), "one is still there");
+    client.say(&mut world, [control(&client, 0, true)]);
+    assert_eq!(
+        dispatched(&client.consume(&mut world, 2, queue("q"), 9)),
+        ["1", "2"]
+    );
+}
+
+#[test]
+fn a_peer_cannot_hold_more_than_its_limits() {
+    let mut world = world();
+    let mut client = filled(&mut world, &[]);
+    for value in 0..1024 {
+        client.say(&mut world, [client.step(value, TransactionStep::Begin)]);
+    }
+    assert!(client.hear(&mut world).is_empty());
+    client.say(&mut world, [client.step(1024, TransactionStep::Begin)]);
+    assert_eq!(
+        client.hear(&mut world),
+        ["ConnectionError ResourceAllocationException: openwire-transactions has reached 1024"]
+    );
+    let body = vec![0; 15 << 20];
+    for (number, fits) in [(1, true), (2, true), (3, true), (4, true), (5, false)] {
+        let mut message = client.text(queue("q"), "");
+        message.kind = MessageKind::Bytes;
+        message.content = Some(body.clone().into());
+        message.transaction_id = client.transaction(number);
+        client.say(&mut world, [Command::Message(message)]);
+        assert_eq!(client.hear(&mut world).is_empty(), fits, "{number}");
+    }
+    // A rollback makes room again.
+    client.say(&mut world, [client.step(1, TransactionStep::Rollback)]);
+    let mut message = client.text(queue("q"), "");
+    message.content = Some(body.into());
+    message.transaction_id = client.transaction(6);
+    client.say(&mut world, [Command::Message(message)]);
+    assert!(client.hear(&mut world).is_empty());
 }

@@ -12,8 +12,18 @@ fn temp(name: &str) -> Destination {
 fn topics_reach_who_listens_with_wildcards() {
     let mut world = world();
     let mut client = Client::open(&mut world, "ID:1");
-    for (value, name) in [(1, "a.b"), (2, "a.*"), (3, "a.>"), (4, "a.b.c"), (5, "x,a.b")] {
-        assert_eq!(client.consume(&mut world, value, topic(name), 10).len(), 1, "{name}");
+    for (value, name) in [
+        (1, "a.b"),
+        (2, "a.*"),
+        (3, "a.>"),
+        (4, "a.b.c"),
+        (5, "x,a.b"),
+    ] {
+        assert_eq!(
+            client.consume(&mut world, value, topic(name), 10).len(),
+            1,
+            "{name}"
+        );
     }
     let mut reach = |name: &str| {
         let mut heard = client.send(&mut world, topic(name), "m");
@@ -22,15 +32,24 @@ fn topics_reach_who_listens_with_wildcards() {
             .iter()
             .map(|line| {
                 assert!(line.ends_with(&format!("topic://{name} m")), "{line}");
-                line["Dispatch ".len()..].split(' ').next().unwrap().to_owned()
+                line["Dispatch ".len()..]
+                    .split(' ')
+                    .next()
+                    .unwrap()
+                    .to_owned()
             })
             .collect();
         found.sort();
         found.join("")
     };
-    for (name, reached) in
-        [("a.b", "1235"), ("a", "3"), ("a.b.c", "34"), ("x", "5"), ("a.c", "23"), ("b", "")]
-    {
+    for (name, reached) in [
+        ("a.b", "1235"),
+        ("a", "3"),
+        ("a.b.c", "34"),
+        ("x", "5"),
+        ("a.c", "23"),
+        ("b", ""),
+    ] {
         assert_eq!(reach(name), reached, "{name}");
     }
 }
@@ -43,7 +62,10 @@ fn selector_and_no_local_filter_a_topic() {
     let mut info = one.consumer(1, topic("t"), 10);
     info.selector = Some("JMSType = 'news'".into());
     info.no_local = true;
-    assert_eq!(one.ask(&mut world, Command::ConsumerInfo(info)), ["Response 3"]);
+    assert_eq!(
+        one.ask(&mut world, Command::ConsumerInfo(info)),
+        ["Response 3"]
+    );
     for client in [&mut one, &mut two] {
         for kind in ["news", "noise"] {
             let mut message = client.text(topic("t"), kind);
@@ -52,7 +74,11 @@ fn selector_and_no_local_filter_a_topic() {
             client.say(&mut world, [Command::Message(message)]);
         }
     }
-    assert_eq!(one.hear(&mut world), ["Dispatch 1 topic://t news"], "only what the other sent");
+    assert_eq!(
+        one.hear(&mut world),
+        ["Dispatch 1 topic://t news"],
+        "only what the other sent"
+    );
 }
 
 #[test]
@@ -71,7 +97,10 @@ fn a_window_of_a_topic_opens_with_any_acknowledgement() {
     ack.message_count = 3;
     ack.first_message_id = None;
     client.say(&mut world, [Command::MessageAck(ack)]);
-    assert_eq!(client.hear(&mut world), ["Dispatch 1 topic://t 3", "Dispatch 1 topic://t 4"]);
+    assert_eq!(
+        client.hear(&mut world),
+        ["Dispatch 1 topic://t 3", "Dispatch 1 topic://t 4"]
+    );
 }
 
 #[test]
@@ -81,15 +110,20 @@ fn a_durable_subscription_collects_while_its_client_is_away() {
     let mut client = Client::open(&mut world, "ID:1");
     let mut info = client.consumer(1, topic("a.*"), 100);
     info.subscription_name = Some("sub.1".into());
-    assert_eq!(client.ask(&mut world, Command::ConsumerInfo(info.clone())), ["Response 3"]);
+    assert_eq!(
+        client.ask(&mut world, Command::ConsumerInfo(info.clone())),
+        ["Response 3"]
+    );
     assert_eq!(sender.send(&mut world, topic("a.b"), "m1"), ["Response 3"]);
     assert_eq!(client.hear(&mut world), ["Dispatch 1 topic://a.b m1"]);
     let mut second = info.clone();
     second.consumer_id = Some(client.consumer_id(2));
     assert_eq!(
         client.ask(&mut world, Command::ConsumerInfo(second)),
-        ["ExceptionResponse 4 JMSException: Durable consumer is in use for client: client-ID:1 \
-          and subscriptionName: sub.1"]
+        [
+            "ExceptionResponse 4 JMSException: Durable consumer is in use for client: client-ID:1 \
+          and subscriptionName: sub.1"
+        ]
     );
     let unsubscribe = || {
         Command::RemoveSubscriptionInfo(RemoveSubscriptionInfo {
@@ -109,7 +143,11 @@ fn a_durable_subscription_collects_while_its_client_is_away() {
     // After a crash everything below the offered mark counts as handed out.
     assert_eq!(
         client.ask(&mut world, Command::ConsumerInfo(info.clone())),
-        ["Response 3", "Dispatch 1 topic://a.b m1 again=1", "Dispatch 1 topic://a.c m2 again=1"]
+        [
+            "Response 3",
+            "Dispatch 1 topic://a.b m1 again=1",
+            "Dispatch 1 topic://a.c m2 again=1"
+        ]
     );
     let ack = client.ack(AckType::Standard, 0, 0);
     client.say(&mut world, [Command::MessageAck(ack)]);
@@ -122,13 +160,18 @@ fn a_durable_subscription_collects_while_its_client_is_away() {
     // Another selector makes it another subscription: what waited is lost.
     client.say(&mut world, [client.remove(consumer.clone(), -1)]);
     info.selector = Some("a = 1".into());
-    assert_eq!(client.ask(&mut world, Command::ConsumerInfo(info)), ["Response 8"]);
+    assert_eq!(
+        client.ask(&mut world, Command::ConsumerInfo(info)),
+        ["Response 8"]
+    );
     client.say(&mut world, [client.remove(consumer, -1)]);
     assert_eq!(client.ask(&mut world, unsubscribe()), ["Response 10"]);
     assert_eq!(
         client.ask(&mut world, unsubscribe()),
-        ["ExceptionResponse 11 InvalidDestinationException: No durable subscription exists for \
-          clientID: client-ID:1 and subscriptionName: sub.1"]
+        [
+            "ExceptionResponse 11 InvalidDestinationException: No durable subscription exists for \
+          clientID: client-ID:1 and subscriptionName: sub.1"
+        ]
     );
 }
 
@@ -137,8 +180,14 @@ fn virtual_topics_copy_to_the_queues_of_their_consumers() {
     let mut world = world();
     let mut client = Client::open(&mut world, "ID:1");
     let name = "Consumer.A.VirtualTopic.x";
-    assert_eq!(client.consume(&mut world, 1, queue(name), 10), ["Response 3"]);
-    assert_eq!(client.consume(&mut world, 2, topic("VirtualTopic.x"), 10), ["Response 4"]);
+    assert_eq!(
+        client.consume(&mut world, 1, queue(name), 10),
+        ["Response 3"]
+    );
+    assert_eq!(
+        client.consume(&mut world, 2, topic("VirtualTopic.x"), 10),
+        ["Response 4"]
+    );
     let mut heard = client.send(&mut world, topic("VirtualTopic.x"), "m");
     heard.sort();
     assert_eq!(
@@ -149,9 +198,16 @@ fn virtual_topics_copy_to_the_queues_of_their_consumers() {
             "Response 5".to_owned(),
         ]
     );
-    let copy = client.given.iter().find(|given| given.consumer.value == 1).unwrap();
+    let copy = client
+        .given
+        .iter()
+        .find(|given| given.consumer.value == 1)
+        .unwrap();
     assert_eq!(copy.message.destination, Some(queue(name)));
-    assert_eq!(copy.message.original_destination, Some(topic("VirtualTopic.x")));
+    assert_eq!(
+        copy.message.original_destination,
+        Some(topic("VirtualTopic.x"))
+    );
 }
 
 fn watch(client: &mut Client, world: &mut crate::world::World, topics: &str) -> Vec<String> {
@@ -174,7 +230,11 @@ fn everybody_hears_of_temporary_destinations() {
     let add = creator.temporary(temp("ID:1:1"), DestinationInfo::ADD);
     assert_eq!(creator.ask(&mut world, add.clone()), [added, "Response 4"]);
     assert_eq!(other.hear(&mut world), [added]);
-    assert_eq!(creator.ask(&mut world, add), ["Response 5"], "said again, it is told once");
+    assert_eq!(
+        creator.ask(&mut world, add),
+        ["Response 5"],
+        "said again, it is told once"
+    );
 
     let mut late = Client::open(&mut world, "ID:3");
     assert_eq!(watch(&mut late, &mut world, TEMPS), [added, "Response 3"]);
@@ -182,11 +242,16 @@ fn everybody_hears_of_temporary_destinations() {
     assert_eq!(newcomer.map(|id| id.session_id), Some(-1));
 
     // Anybody sends to it, its creator alone consumes from it.
-    assert_eq!(other.send(&mut world, temp("ID:1:1"), "reply"), ["Response 4"]);
+    assert_eq!(
+        other.send(&mut world, temp("ID:1:1"), "reply"),
+        ["Response 4"]
+    );
     assert_eq!(
         other.consume(&mut world, 1, temp("ID:1:1"), 10),
-        ["ExceptionResponse 5 InvalidDestinationException: Subscribing to a temporary queue \
-          created by another connection is not permitted"]
+        [
+            "ExceptionResponse 5 InvalidDestinationException: Subscribing to a temporary queue \
+          created by another connection is not permitted"
+        ]
     );
     assert_eq!(
         creator.consume(&mut world, 1, temp("ID:1:1"), 10),
@@ -196,8 +261,10 @@ fn everybody_hears_of_temporary_destinations() {
     let heard = creator.ask(&mut world, remove.clone());
     assert_eq!(
         heard,
-        ["ExceptionResponse 7 JMSException: Destination: temp-queue://ID:1:1 still has an active \
-          subscription"]
+        [
+            "ExceptionResponse 7 JMSException: Destination: temp-queue://ID:1:1 still has an active \
+          subscription"
+        ]
     );
     let consumer = creator.consumer_id(1);
     creator.say(&mut world, [creator.remove(consumer, -1)]);
@@ -216,15 +283,24 @@ fn temporary_destinations_go_with_their_connection() {
     let mut creator = Client::open(&mut world, "ID:1");
     let mut other = Client::open(&mut world, "ID:2");
     assert_eq!(watch(&mut other, &mut world, TEMPS), ["Response 3"]);
-    let both = [temp("ID:1:1"), Destination::new(DestinationKind::TempTopic, "ID:1:2")];
+    let both = [
+        temp("ID:1:1"),
+        Destination::new(DestinationKind::TempTopic, "ID:1:2"),
+    ];
     for destination in both.clone() {
         let add = creator.temporary(destination, DestinationInfo::ADD);
         assert_eq!(creator.ask(&mut world, add).len(), 1);
     }
-    assert_eq!(creator.consume(&mut world, 1, both[1].clone(), 10), ["Response 5"]);
+    assert_eq!(
+        creator.consume(&mut world, 1, both[1].clone(), 10),
+        ["Response 5"]
+    );
     other.hear(&mut world);
     assert_eq!(other.send(&mut world, both[1].clone(), "m"), ["Response 4"]);
-    assert_eq!(creator.hear(&mut world), ["Dispatch 1 temp-topic://ID:1:2 m"]);
+    assert_eq!(
+        creator.hear(&mut world),
+        ["Dispatch 1 temp-topic://ID:1:2 m"]
+    );
     world.hang_up(creator.session);
     assert_eq!(
         other.hear(&mut world),
@@ -250,7 +326,10 @@ fn consumers_and_producers_and_connections_are_advised() {
         watcher.hear(&mut world),
         ["Dispatch 1 topic://ActiveMQ.Advisory.Connection connection"]
     );
-    assert_eq!(client.consume(&mut world, 1, queue("q"), 10), ["Response 3"]);
+    assert_eq!(
+        client.consume(&mut world, 1, queue("q"), 10),
+        ["Response 3"]
+    );
     assert_eq!(
         watcher.hear(&mut world),
         [
@@ -263,7 +342,10 @@ fn consumers_and_producers_and_connections_are_advised() {
         destination: Some(topic("t")),
         ..ProducerInfo::default()
     };
-    assert_eq!(client.ask(&mut world, Command::ProducerInfo(producer)), ["Response 4"]);
+    assert_eq!(
+        client.ask(&mut world, Command::ProducerInfo(producer)),
+        ["Response 4"]
+    );
     assert_eq!(
         watcher.hear(&mut world),
         ["Dispatch 1 topic://ActiveMQ.Advisory.Producer.Topic.t producer"]

@@ -12,8 +12,14 @@ fn begin(client: &mut Client, world: &mut crate::world::World, value: i64) {
 fn what_was_sent_is_there_at_commit_and_not_before() {
     let mut world = world();
     let mut client = Client::open(&mut world, "ID:1");
-    assert_eq!(client.consume(&mut world, 1, queue("q"), 10), ["Response 3"]);
-    assert_eq!(client.consume(&mut world, 2, topic("t"), 10), ["Response 4"]);
+    assert_eq!(
+        client.consume(&mut world, 1, queue("q"), 10),
+        ["Response 3"]
+    );
+    assert_eq!(
+        client.consume(&mut world, 2, topic("t"), 10),
+        ["Response 4"]
+    );
     begin(&mut client, &mut world, 1);
     for to in [queue("q"), queue("late"), topic("t"), queue("q,topic://t")] {
         let mut message = client.text(to, "m");
@@ -61,7 +67,11 @@ fn what_was_rolled_back_stays_with_the_client() {
     message.transaction_id = client.transaction(1);
     client.say(&mut world, [Command::Message(message)]);
     let rollback = client.step(1, TransactionStep::Rollback);
-    assert_eq!(client.ask(&mut world, rollback), ["Response 9"], "nothing is dispatched again");
+    assert_eq!(
+        client.ask(&mut world, rollback),
+        ["Response 9"],
+        "nothing is dispatched again"
+    );
 
     begin(&mut client, &mut world, 2);
     ack.transaction_id = client.transaction(2);
@@ -70,7 +80,11 @@ fn what_was_rolled_back_stays_with_the_client() {
     assert_eq!(client.ask(&mut world, commit), ["Response 12"]);
     world.hang_up(client.session);
     let mut other = Client::open(&mut world, "ID:2");
-    assert_eq!(other.consume(&mut world, 1, queue("q"), 10), ["Response 3"], "all was consumed");
+    assert_eq!(
+        other.consume(&mut world, 1, queue("q"), 10),
+        ["Response 3"],
+        "all was consumed"
+    );
 }
 
 #[test]
@@ -86,7 +100,10 @@ fn a_lost_connection_gives_back_what_was_acknowledged_in_an_open_transaction() {
     world.hang_up(client.session);
     let mut other = Client::open(&mut world, "ID:2");
     let heard = other.consume(&mut world, 1, queue("q"), 10);
-    assert!(heard.contains(&"Dispatch 1 queue://q a again=1".to_owned()), "{heard:?}");
+    assert!(
+        heard.contains(&"Dispatch 1 queue://q a again=1".to_owned()),
+        "{heard:?}"
+    );
 }
 
 #[test]
@@ -107,7 +124,14 @@ fn an_answered_commit_survives_and_an_open_transaction_does_not() {
     let mut other = Client::open(&mut world, "ID:2");
     let mut heard = other.consume(&mut world, 1, queue("q"), 10);
     heard.sort();
-    assert_eq!(heard, ["Dispatch 1 queue://q a1", "Dispatch 1 queue://q b1", "Response 3"]);
+    assert_eq!(
+        heard,
+        [
+            "Dispatch 1 queue://q a1",
+            "Dispatch 1 queue://q b1",
+            "Response 3"
+        ]
+    );
 }
 
 #[test]
@@ -125,8 +149,10 @@ fn a_failure_that_nobody_was_told_of_in_time_spoils_the_commit() {
     let commit = client.step(1, TransactionStep::CommitOnePhase);
     assert_eq!(
         client.ask(&mut world, commit),
-        ["ExceptionResponse 5 TransactionRolledBackException: Transaction 'TX:ID:1:1' has been \
-          rolled back"]
+        [
+            "ExceptionResponse 5 TransactionRolledBackException: Transaction 'TX:ID:1:1' has been \
+          rolled back"
+        ]
     );
 }
 
@@ -148,7 +174,10 @@ fn distributed_transactions_are_refused() {
     };
     let refused = "XAException: XA transactions are not supported xaErrorCode:-3";
     client.say(&mut world, [step(TransactionStep::Begin)]);
-    assert_eq!(client.hear(&mut world), [format!("ConnectionError {refused}")]);
+    assert_eq!(
+        client.hear(&mut world),
+        [format!("ConnectionError {refused}")]
+    );
     assert_eq!(
         client.ask(&mut world, step(TransactionStep::Prepare)),
         [format!("ExceptionResponse 4 {refused}")]

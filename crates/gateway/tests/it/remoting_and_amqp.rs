@@ -23,13 +23,24 @@ fn a_queue_gets_what_a_topic_is_sent_by_tag() {
     let lines = rabbit.say(
         &mut world,
         1,
-        &[declare("all"), declare("tagged"), bind("all", "T", "#"), bind("tagged", "T", "TagA")],
+        &[
+            declare("all"),
+            declare("tagged"),
+            bind("all", "T", "#"),
+            bind("tagged", "T", "TagA"),
+        ],
     );
     assert!(lines.iter().all(|line| line.contains("-ok")), "{lines:?}");
     rocket.send(&mut world, "T", 0, "TAGS\u{1}TagA\u{2}", "a");
     rocket.send(&mut world, "T", 1, "TAGS\u{1}TagB\u{2}", "b");
     // One copy for each, at the moment when it becomes visible.
-    rocket.send(&mut world, "T", 1, "DELAY\u{1}1\u{2}TAGS\u{1}TagA\u{2}", "later");
+    rocket.send(
+        &mut world,
+        "T",
+        1,
+        "DELAY\u{1}1\u{2}TAGS\u{1}TagA\u{2}",
+        "later",
+    );
     let mut all = |world: &mut World, queue: &str| {
         let mut bodies = Vec::new();
         loop {
@@ -63,7 +74,16 @@ fn a_topic_gets_what_an_exchange_is_published() {
         let fields = crate::remoting_client::pull_fields("T", "0", "TagA", "4", "0");
         let fields: Vec<_> = fields
             .into_iter()
-            .map(|(key, value)| (key, if key == "queueId" { queue.as_str() } else { value }))
+            .map(|(key, value)| {
+                (
+                    key,
+                    if key == "queueId" {
+                        queue.as_str()
+                    } else {
+                        value
+                    },
+                )
+            })
             .collect();
         let found = rocket.ask(&mut world, Code::PullMessage, &fields, &[]);
         assert_eq!(found.code, 0, "queues take turns: {}", found.remark);
@@ -88,6 +108,10 @@ fn the_first_comer_keeps_a_name() {
     let refused = rocket.send(&mut world, "mine", 0, "", "x");
     assert_eq!(refused.code, 17, "{}", refused.remark);
     let route = [("topic", "mine")];
-    assert_eq!(rocket.ask(&mut world, Code::GetRouteInfoByTopic, &route, &[]).code, 17);
+    assert_eq!(
+        rocket
+            .ask(&mut world, Code::GetRouteInfoByTopic, &route, &[])
+            .code,
+        17
+    );
 }
-

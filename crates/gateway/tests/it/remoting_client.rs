@@ -44,12 +44,17 @@ impl Answer {
     /// The bodies of the records, as texts.
     pub fn bodies(&self) -> Vec<&str> {
         let bodies = self.records().into_iter().map(|record| record.body);
-        bodies.map(|body| std::str::from_utf8(body).unwrap()).collect()
+        bodies
+            .map(|body| std::str::from_utf8(body).unwrap())
+            .collect()
     }
 }
 
 pub fn door() -> Vec<(Wire, Box<dyn Door>)> {
-    vec![(Wire::Remoting, Box::new(RemotingDoor::new(Settings::default())))]
+    vec![(
+        Wire::Remoting,
+        Box::new(RemotingDoor::new(Settings::default())),
+    )]
 }
 
 /// A world in which the door has had the time to wake up.
@@ -66,13 +71,26 @@ impl Client {
 
     pub fn of(world: &mut World, version: Version) -> Client {
         let session = world.connect(Wire::Remoting);
-        Client { session, version, opaque: 0, inbox: Vec::new() }
+        Client {
+            session,
+            version,
+            opaque: 0,
+            inbox: Vec::new(),
+        }
     }
 
-    fn write(&mut self, world: &mut World, prefix: Prefix<'_>, fields: &[(&str, &str)], body: &[u8]) {
+    fn write(
+        &mut self,
+        world: &mut World,
+        prefix: Prefix<'_>,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) {
         let mut out = Vec::new();
         let mut writer = FrameWriter::begin(&mut out, prefix);
-        fields.iter().for_each(|(key, value)| writer.field(key, value));
+        fields
+            .iter()
+            .for_each(|(key, value)| writer.field(key, value));
         writer.finish_with(body).unwrap();
         world.send(self.session, &out);
     }
@@ -113,7 +131,11 @@ impl Client {
                 opaque: command.opaque.0,
                 is_request: !command.is_response(),
                 remark: command.remark.as_deref().unwrap_or_default().to_owned(),
-                fields: command.ext.iter().map(|(k, v)| (k.into_owned(), v.into_owned())).collect(),
+                fields: command
+                    .ext
+                    .iter()
+                    .map(|(k, v)| (k.into_owned(), v.into_owned()))
+                    .collect(),
                 body: command.body.to_vec(),
             });
             self.inbox.drain(..size);
@@ -131,8 +153,12 @@ impl Client {
     ) -> Answer {
         let opaque = self.tell(world, code, fields, body);
         let answers = self.take(world);
-        let mut mine = answers.into_iter().filter(|a| !a.is_request && a.opaque == opaque);
-        let answer = mine.next().unwrap_or_else(|| panic!("{} is not answered", code.name()));
+        let mut mine = answers
+            .into_iter()
+            .filter(|a| !a.is_request && a.opaque == opaque);
+        let answer = mine
+            .next()
+            .unwrap_or_else(|| panic!("{} is not answered", code.name()));
         assert_eq!(mine.next(), None, "one answer");
         answer
     }

@@ -22,7 +22,11 @@ fn pulls_tell_what_they_found() {
     let all = client.pull(&mut world, "T", 0, "*");
     assert_eq!((all.code, all.remark.as_str()), (0, "FOUND"));
     assert_eq!(all.bodies(), ["m0", "m1", "m2", "m3"]);
-    let offsets: Vec<_> = all.records().iter().map(|record| record.queue_offset).collect();
+    let offsets: Vec<_> = all
+        .records()
+        .iter()
+        .map(|record| record.queue_offset)
+        .collect();
     assert_eq!(offsets, [0, 1, 2, 3]);
     let odd = client.pull(&mut world, "T", 0, "odd || other");
     assert_eq!(odd.bodies(), ["m1", "m3"]);
@@ -34,7 +38,12 @@ fn pulls_tell_what_they_found() {
     ] {
         let answer = client.pull(&mut world, "T", offset, tags);
         assert_eq!((answer.code, answer.remark.as_str()), (code, remark));
-        for field in ["suggestWhichBrokerId", "nextBeginOffset", "minOffset", "maxOffset"] {
+        for field in [
+            "suggestWhichBrokerId",
+            "nextBeginOffset",
+            "minOffset",
+            "maxOffset",
+        ] {
             assert!(answer.fields.contains_key(field), "{field} of {code}");
         }
         assert_eq!(answer.field("nextBeginOffset"), next, "{remark}");
@@ -42,7 +51,10 @@ fn pulls_tell_what_they_found() {
     assert_eq!(client.pull(&mut world, "Unknown", 0, "*").code, 17);
     client.send(&mut world, "Other", 1, "", "elsewhere");
     let empty = client.pull(&mut world, "Other", 0, "*");
-    assert_eq!((empty.code, empty.remark.as_str()), (19, "NO_MESSAGE_IN_QUEUE"));
+    assert_eq!(
+        (empty.code, empty.remark.as_str()),
+        (19, "NO_MESSAGE_IN_QUEUE")
+    );
     let stale = client.pull(&mut world, "Other", 5, "*");
     assert_eq!((stale.code, stale.field("nextBeginOffset")), (21, "0"));
     let fields = pull_fields("T", "0", "*", "0", "0");
@@ -92,10 +104,23 @@ fn a_held_pull_is_answered_when_a_message_comes() {
     let fields = pull_fields("T", "1", "b", "6", "15000");
     let held = reader.tell(&mut world, Code::PullMessage, &fields, &[]);
     // Nothing else on the connection waits for it.
-    assert_eq!(reader.ask(&mut world, Code::GetRouteInfoByTopic, &[("topic", "T")], &[]).code, 0);
+    assert_eq!(
+        reader
+            .ask(
+                &mut world,
+                Code::GetRouteInfoByTopic,
+                &[("topic", "T")],
+                &[]
+            )
+            .code,
+        0
+    );
     sent(&mut world, &mut sender, &["a", "b"]);
     let answers = reader.take(&mut world);
-    assert_eq!((answers.len(), answers[0].opaque, answers[0].code), (1, held, 0));
+    assert_eq!(
+        (answers.len(), answers[0].opaque, answers[0].code),
+        (1, held, 0)
+    );
     assert_eq!(answers[0].records()[0].queue_offset, 2);
     assert_eq!(answers[0].field("nextBeginOffset"), "3");
 }
@@ -116,22 +141,63 @@ fn groups_keep_their_offsets() {
     assert_eq!(none.code, 22, "{none:?}");
     let near = client.ask(&mut world, Code::QueryConsumerOffset, &where_is, &[]);
     assert_eq!((near.code, near.field("offset")), (0, "0"));
-    let strict = [where_is[0], where_is[1], where_is[2], ("setZeroIfNotFound", "false")];
-    assert_eq!(client.ask(&mut world, Code::QueryConsumerOffset, &strict, &[]).code, 22);
+    let strict = [
+        where_is[0],
+        where_is[1],
+        where_is[2],
+        ("setZeroIfNotFound", "false"),
+    ];
+    assert_eq!(
+        client
+            .ask(&mut world, Code::QueryConsumerOffset, &strict, &[])
+            .code,
+        22
+    );
     let set = [where_is[0], where_is[1], where_is[2], ("commitOffset", "2")];
-    assert_eq!(client.ask(&mut world, Code::UpdateConsumerOffset, &set, &[]).code, 0);
+    assert_eq!(
+        client
+            .ask(&mut world, Code::UpdateConsumerOffset, &set, &[])
+            .code,
+        0
+    );
     let known = client.ask(&mut world, Code::QueryConsumerOffset, &where_is, &[]);
     assert_eq!(known.field("offset"), "2");
     let stats = [("consumerGroup", "CG"), ("topic", "T")];
     let stats = client.ask(&mut world, Code::GetConsumeStats, &stats, &[]);
-    assert!(stats.text().contains(r#""brokerOffset":3,"consumerOffset":2"#), "{}", stats.text());
-    let unknown = [("consumerGroup", "Nobody"), where_is[1], where_is[2], ("commitOffset", "2")];
-    assert_eq!(client.ask(&mut world, Code::UpdateConsumerOffset, &unknown, &[]).code, 26);
+    assert!(
+        stats
+            .text()
+            .contains(r#""brokerOffset":3,"consumerOffset":2"#),
+        "{}",
+        stats.text()
+    );
+    let unknown = [
+        ("consumerGroup", "Nobody"),
+        where_is[1],
+        where_is[2],
+        ("commitOffset", "2"),
+    ];
+    assert_eq!(
+        client
+            .ask(&mut world, Code::UpdateConsumerOffset, &unknown, &[])
+            .code,
+        26
+    );
     for (code, offset) in [(Code::GetMaxOffset, "3"), (Code::GetMinOffset, "0")] {
-        assert_eq!(client.ask(&mut world, code, &where_is[1..], &[]).field("offset"), offset);
+        assert_eq!(
+            client
+                .ask(&mut world, code, &where_is[1..], &[])
+                .field("offset"),
+            offset
+        );
     }
     let now = world.now().0.to_string();
-    let earliest = client.ask(&mut world, Code::GetEarliestMsgStoreTime, &where_is[1..], &[]);
+    let earliest = client.ask(
+        &mut world,
+        Code::GetEarliestMsgStoreTime,
+        &where_is[1..],
+        &[],
+    );
     assert_eq!(earliest.field("timestamp"), now);
     let later = (world.now().0 + 1).to_string();
     for (time, offset) in [("0", "0"), (now.as_str(), "0"), (later.as_str(), "3")] {
@@ -153,27 +219,49 @@ fn members_hear_of_one_another() {
     let mut two = Client::new(&mut world);
     assert_eq!(one.beat(&mut world, "one", "CG", &["T"]).code, 0);
     let retry = [("topic", "%RETRY%CG")];
-    assert_eq!(one.ask(&mut world, Code::GetRouteInfoByTopic, &retry, &[]).code, 0);
+    assert_eq!(
+        one.ask(&mut world, Code::GetRouteInfoByTopic, &retry, &[])
+            .code,
+        0
+    );
     one.take(&mut world);
     two.beat(&mut world, "two", "CG", &["T"]);
     let notice = one.take(&mut world);
-    assert_eq!((notice.len(), notice[0].code, notice[0].is_request), (1, 40, true));
+    assert_eq!(
+        (notice.len(), notice[0].code, notice[0].is_request),
+        (1, 40, true)
+    );
     assert_eq!(notice[0].field("consumerGroup"), "CG");
     let group = [("consumerGroup", "CG")];
     let list = two.ask(&mut world, Code::GetConsumerListByGroup, &group, &[]);
     let list: ConsumerIdList = from_slice(&list.body).unwrap();
     assert_eq!(list.consumer_id_list, ["one", "two"]);
     let shown = two.ask(&mut world, Code::GetConsumerConnectionList, &group, &[]);
-    assert!(shown.text().contains(r#""clientId":"one""#), "{}", shown.text());
+    assert!(
+        shown.text().contains(r#""clientId":"one""#),
+        "{}",
+        shown.text()
+    );
     one.take(&mut world);
     world.hang_up(two.session);
     assert_eq!(one.take(&mut world)[0].code, 40, "after a close");
     let list = one.ask(&mut world, Code::GetConsumerListByGroup, &group, &[]);
     assert!(!list.text().contains("two"));
     let left = [("clientID", "one"), ("consumerGroup", "CG")];
-    assert_eq!(one.ask(&mut world, Code::UnregisterClient, &left, &[]).code, 0);
-    assert_eq!(one.ask(&mut world, Code::GetConsumerListByGroup, &group, &[]).code, 1);
-    assert_eq!(one.ask(&mut world, Code::GetConsumerConnectionList, &group, &[]).code, 206);
+    assert_eq!(
+        one.ask(&mut world, Code::UnregisterClient, &left, &[]).code,
+        0
+    );
+    assert_eq!(
+        one.ask(&mut world, Code::GetConsumerListByGroup, &group, &[])
+            .code,
+        1
+    );
+    assert_eq!(
+        one.ask(&mut world, Code::GetConsumerConnectionList, &group, &[])
+            .code,
+        206
+    );
 }
 
 #[test]
@@ -201,7 +289,10 @@ fn a_queue_is_locked_by_one_client() {
         if code == Code::UnlockBatchMq {
             return 0;
         }
-        from_slice::<LockBatchResponse>(&answer.body).unwrap().lock_ok_mq_set.len()
+        from_slice::<LockBatchResponse>(&answer.body)
+            .unwrap()
+            .lock_ok_mq_set
+            .len()
     };
     assert_eq!(held(&mut world, Code::LockBatchMq, "one"), 1);
     assert_eq!(held(&mut world, Code::LockBatchMq, "two"), 0);
@@ -223,9 +314,12 @@ fn a_delayed_message_comes_when_it_is_due() {
     let found = client.pull(&mut world, "T", 0, "A");
     assert_eq!(found.bodies(), ["later"], "{}", found.remark);
     let record = found.records()[0];
-    for (key, value) in
-        [("DELAY", "2"), ("REAL_TOPIC", "T"), ("REAL_QID", "0"), ("UNIQ_KEY", "U")]
-    {
+    for (key, value) in [
+        ("DELAY", "2"),
+        ("REAL_TOPIC", "T"),
+        ("REAL_QID", "0"),
+        ("UNIQ_KEY", "U"),
+    ] {
         assert_eq!(record.properties().get(key), Some(value), "{key}");
     }
     assert_eq!((record.topic, record.queue_id), ("T", 0));
@@ -237,8 +331,16 @@ fn what_is_sent_back_comes_again_and_dies_at_last() {
     let mut world = world();
     let mut client = Client::new(&mut world);
     client.beat(&mut world, "c", "CG", &["T"]);
-    client.send(&mut world, "T", 0, "TAGS\u{1}A\u{2}UNIQ_KEY\u{1}U\u{2}", "bad");
-    let first = client.pull(&mut world, "T", 0, "*").records()[0].physical_offset.to_string();
+    client.send(
+        &mut world,
+        "T",
+        0,
+        "TAGS\u{1}A\u{2}UNIQ_KEY\u{1}U\u{2}",
+        "bad",
+    );
+    let first = client.pull(&mut world, "T", 0, "*").records()[0]
+        .physical_offset
+        .to_string();
     let back = |world: &mut World, client: &mut Client, offset: &str, level: &str| {
         let fields = [
             ("offset", offset),
@@ -257,9 +359,12 @@ fn what_is_sent_back_comes_again_and_dies_at_last() {
     let retry = client.pull(&mut world, "%RETRY%CG", 0, "*");
     let record = retry.records()[0];
     assert_eq!((record.body, record.reconsume_times), (&b"bad"[..], 1));
-    for (key, value) in
-        [("RETRY_TOPIC", "T"), ("TAGS", "A"), ("UNIQ_KEY", "U"), ("DELAY", "3")]
-    {
+    for (key, value) in [
+        ("RETRY_TOPIC", "T"),
+        ("TAGS", "A"),
+        ("UNIQ_KEY", "U"),
+        ("DELAY", "3"),
+    ] {
         assert_eq!(record.properties().get(key), Some(value), "{key}");
     }
     let second = record.physical_offset.to_string();

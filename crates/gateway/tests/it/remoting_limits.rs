@@ -16,7 +16,11 @@ fn a_bad_frame_ends_the_connection() {
         let mut world = world();
         let client = Client::new(&mut world);
         world.send(client.session, bytes);
-        assert_eq!(world.closing(client.session), Some(Closing::Now), "{bytes:?}");
+        assert_eq!(
+            world.closing(client.session),
+            Some(Closing::Now),
+            "{bytes:?}"
+        );
     }
 }
 
@@ -30,7 +34,9 @@ fn a_frame_may_come_in_pieces() {
         remoting::Opaque(5),
         remoting::Version::V5_3_3,
     );
-    remoting::FrameWriter::begin(&mut frame, prefix).finish().unwrap();
+    remoting::FrameWriter::begin(&mut frame, prefix)
+        .finish()
+        .unwrap();
     for byte in frame {
         assert_eq!(client.take(&mut world), []);
         world.send(client.session, &[byte]);
@@ -53,7 +59,12 @@ fn sql_is_refused_as_if_switched_off() {
     let checked = client.ask(&mut world, Code::CheckClientConfig, &[], body);
     assert_eq!((checked.code, checked.remark.as_str()), (1, remark));
     let body = br#"{"clientId":"c","group":"g","subscriptionData":{"topic":"T","subString":"a"}}"#;
-    assert_eq!(client.ask(&mut world, Code::CheckClientConfig, &[], body).code, 0);
+    assert_eq!(
+        client
+            .ask(&mut world, Code::CheckClientConfig, &[], body)
+            .code,
+        0
+    );
 }
 
 #[test]
@@ -77,7 +88,12 @@ fn a_retry_that_was_tried_too_often_is_dead() {
         ]
     };
     for times in ["2", "3"] {
-        let sent = client.ask(&mut world, Code::SendMessageV2, &retry(times), times.as_bytes());
+        let sent = client.ask(
+            &mut world,
+            Code::SendMessageV2,
+            &retry(times),
+            times.as_bytes(),
+        );
         assert_eq!(sent.code, 0, "{}", sent.remark);
     }
     let dead = client.pull(&mut world, "%DLQ%CG", 0, "*");

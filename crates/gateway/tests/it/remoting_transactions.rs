@@ -30,7 +30,11 @@ fn decide(world: &mut World, client: &mut Client, sent: &Answer, verdict: &str) 
 
 fn visible(world: &mut World, client: &mut Client) -> Vec<String> {
     let found = client.pull(world, "T", 0, "*");
-    if found.code == 0 { found.bodies().into_iter().map(str::to_owned).collect() } else { vec![] }
+    if found.code == 0 {
+        found.bodies().into_iter().map(str::to_owned).collect()
+    } else {
+        vec![]
+    }
 }
 
 #[test]
@@ -39,17 +43,31 @@ fn a_half_message_becomes_visible_when_it_is_committed() {
     let mut client = Client::new(&mut world);
     let one = half(&mut world, &mut client, "one");
     let two = half(&mut world, &mut client, "two");
-    assert_eq!((one.field("queueOffset"), two.field("queueOffset")), ("0", "1"));
+    assert_eq!(
+        (one.field("queueOffset"), two.field("queueOffset")),
+        ("0", "1")
+    );
     assert_eq!(visible(&mut world, &mut client), [""; 0]);
     assert_eq!(decide(&mut world, &mut client, &two, "8").code, 0);
-    assert_eq!(decide(&mut world, &mut client, &two, "8").code, 0, "again does no harm");
+    assert_eq!(
+        decide(&mut world, &mut client, &two, "8").code,
+        0,
+        "again does no harm"
+    );
     assert_eq!(decide(&mut world, &mut client, &one, "12").code, 0);
-    assert_eq!(decide(&mut world, &mut client, &one, "8").code, 0, "too late");
+    assert_eq!(
+        decide(&mut world, &mut client, &one, "8").code,
+        0,
+        "too late"
+    );
     let found = client.pull(&mut world, "T", 0, "A");
     assert_eq!(found.bodies(), ["two"]);
     let record = found.records()[0];
     assert_eq!(record.sys_flag & 12, 8, "committed");
-    assert_eq!(format!("{:016X}", record.prepared_transaction_offset), two.field("msgId")[16..]);
+    assert_eq!(
+        format!("{:016X}", record.prepared_transaction_offset),
+        two.field("msgId")[16..]
+    );
     for (key, value) in [
         ("TRAN_MSG", "true"),
         ("PGROUP", "PG"),
@@ -66,7 +84,12 @@ fn a_half_message_becomes_visible_when_it_is_committed() {
         ("commitOrRollback", "8"),
         ("msgId", "U"),
     ];
-    assert_eq!(client.ask(&mut world, Code::EndTransaction, &wrong, &[]).code, 1);
+    assert_eq!(
+        client
+            .ask(&mut world, Code::EndTransaction, &wrong, &[])
+            .code,
+        1
+    );
 }
 
 #[test]
@@ -78,14 +101,23 @@ fn a_silent_producer_is_asked() {
     client.beat(&mut world, "p", "CG", &[]);
     client.take(&mut world);
     world.pass_time(40_000);
-    let asked: Vec<_> =
-        client.take(&mut world).into_iter().filter(|answer| answer.code == 39).collect();
+    let asked: Vec<_> = client
+        .take(&mut world)
+        .into_iter()
+        .filter(|answer| answer.code == 39)
+        .collect();
     assert_eq!(asked.len(), 1);
     let check = &asked[0];
-    assert_eq!((check.field("tranStateTableOffset"), check.field("msgId")), ("0", "U"));
+    assert_eq!(
+        (check.field("tranStateTableOffset"), check.field("msgId")),
+        ("0", "U")
+    );
     let record = check.records()[0];
     assert_eq!((record.body, record.topic), (&b"open"[..], "T"));
-    assert_eq!(record.properties().get("TRANSACTION_CHECK_TIMES"), Some("1"));
+    assert_eq!(
+        record.properties().get("TRANSACTION_CHECK_TIMES"),
+        Some("1")
+    );
     let fields = [
         ("producerGroup", "PG"),
         ("tranStateTableOffset", "0"),
@@ -129,9 +161,18 @@ fn a_crash_forgets_no_half_message_and_no_decision() {
         again.beat(&mut world, "p", "CG", &[]);
         again.take(&mut world);
         world.pass_time(61_000);
-        let checks: Vec<_> = again.take(&mut world).into_iter().filter(|a| a.code == 39).collect();
+        let checks: Vec<_> = again
+            .take(&mut world)
+            .into_iter()
+            .filter(|a| a.code == 39)
+            .collect();
         assert!(!checks.is_empty());
-        assert!(checks.iter().all(|check| check.field("tranStateTableOffset") == "0"), "{checks:?}");
+        assert!(
+            checks
+                .iter()
+                .all(|check| check.field("tranStateTableOffset") == "0"),
+            "{checks:?}"
+        );
     }
     let mut last = Client::new(&mut world);
     assert_eq!(decide(&mut world, &mut last, &open, "8").code, 0);
