@@ -112,7 +112,9 @@ impl<'a> Marks<'a> {
         }
         if at.since(now) > TIMER_MS_MAX {
             let remark = format!(
-                "timer message illegal, the delay time should not be bigger than the max delay {TIMER_MS_MAX}ms; or if set del msg, the delay time should be bigger than the current time"
+                "timer message illegal, the delay time should not be bigger than the max delay \
+                 {TIMER_MS_MAX}ms; or if set del msg, the delay time should be bigger than the \
+                 current time"
             );
             return Err(Refused::new(ResponseCode::MessageIllegal, remark));
         }

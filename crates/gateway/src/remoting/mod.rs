@@ -10,8 +10,8 @@
 //! - A **topic** is an address with partitions ([`topic`], [`admin`], [`route`]), its queues are
 //!   the partitions; a **group** is a group of the topology ([`group`]). Both come into being when
 //!   they are used ([`creation`]).
-//! - A message sent ([`send`], [`batch`]) is stored ([`storing`]) as the record that a pull delivers ([`message`]) with the
-//!   fields that belong to the broker still empty; [`delivery`] fills them while copying. The
+//! - A message sent ([`send`], [`batch`]) is stored ([`storing`]) as the record that a pull
+//!   delivers ([`message`]) with the fields that belong to the broker still empty; [`delivery`] fills them while copying. The
 //!   physical offset of the wire is the message's name inside.
 //! - A pull ([`pull`]) is a read; offsets ([`offset`]) are a group's cursors.
 //! - Sent back ([`retry`]) and delayed messages are new messages, kept until due.
