@@ -26,7 +26,11 @@ public class Jms {
         } else {
             MessageConsumer consumer = session.createConsumer(orders);
             for (Message message; (message = consumer.receive(2000)) != null; ) {
-                System.out.println("JMS: received " + ((TextMessage) message).getText());
+                // What a foreign client did not call text arrives as bytes.
+                String text = message instanceof TextMessage
+                    ? ((TextMessage) message).getText()
+                    : new String(message.getBody(byte[].class));
+                System.out.println("JMS: received " + text);
             }
         }
         connection.close();

@@ -2,6 +2,7 @@
 
     python3 examples/rabbit.py send "from pika"
     python3 examples/rabbit.py receive
+    python3 examples/rabbit.py bind
 """
 
 import sys
@@ -13,7 +14,8 @@ channel = connection.channel()
 channel.queue_declare("orders", durable=True)
 if sys.argv[1] == "send":
     channel.confirm_delivery()
-    channel.basic_publish("", "orders", sys.argv[2], pika.BasicProperties(delivery_mode=2))
+    durable_text = pika.BasicProperties(content_type="text/plain", delivery_mode=2)
+    channel.basic_publish("", "orders", sys.argv[2], durable_text)
     print("pika: confirmed", sys.argv[2])
 elif sys.argv[1] == "bind":
     # Everything sent to the RocketMQ topic TopicTest also goes to the queue.

@@ -41,6 +41,24 @@ impl Wire {
     }
 }
 
+/// What the server is short of. While anything is, publishers rest and consumers go on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Alarms {
+    pub memory: bool,
+    pub disk: bool,
+}
+
+impl Alarms {
+    pub const NONE: Alarms = Alarms {
+        memory: false,
+        disk: false,
+    };
+
+    pub fn any(self) -> bool {
+        self != Alarms::NONE
+    }
+}
+
 /// The two ends of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peer {
@@ -89,6 +107,11 @@ pub trait Links {
     fn close(&mut self, session: SessionId, closing: Closing);
     /// `received` left bytes over because the door waited for an answer: offer them again.
     fn resume(&mut self, session: SessionId);
+    /// The socket is read no further until [`Links::read_again`], so that what the peer goes on
+    /// sending waits at the peer. What was read already is offered as ever.
+    fn stop_reading(&mut self, session: SessionId);
+    /// Ends [`Links::stop_reading`], and does what [`Links::resume`] does.
+    fn read_again(&mut self, session: SessionId);
 }
 
 /// How a connection is ended by us.
@@ -130,6 +153,10 @@ pub trait Door {
 
     /// A pass ends: what was collected over it (confirms, credit) is written now.
     fn finish(&mut self, cx: &mut Context<'_>);
+
+    /// What the server is short of has changed. It is told once per change, to every door; a door
+    /// is made when nothing is short.
+    fn alarmed(&mut self, _alarms: Alarms, _cx: &mut Context<'_>) {}
 
     /// The server stops: peers are told if the wire has a word for it. Every connection is closed
     /// when what was written is sent, and its door hears `closed`.

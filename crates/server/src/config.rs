@@ -99,6 +99,11 @@ pub struct Limits {
     pub unread_bytes: usize,
     /// Nobody is read from while more than this waits for the disk.
     pub unsynced_bytes: usize,
+    /// Publishers rest while more than this is held in memory; without it, six tenths of the
+    /// machine's.
+    pub memory_bytes: Option<u64>,
+    /// Publishers rest while fewer than this are free where the log lies.
+    pub disk_free_bytes: u64,
 }
 
 impl Default for Limits {
@@ -108,6 +113,8 @@ impl Default for Limits {
             outbox_bytes: 1 << 20,
             unread_bytes: 101 << 20,
             unsynced_bytes: 64 << 20,
+            memory_bytes: None,
+            disk_free_bytes: 50_000_000,
         }
     }
 }
@@ -337,6 +344,9 @@ impl Config {
             if value == 0 {
                 return wrong(format!("limits.{key} must not be 0"));
             }
+        }
+        if self.limits.memory_bytes == Some(0) {
+            return wrong("limits.memory_bytes must not be 0".into());
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub held: bool,
     /// Its door left bytes unread while much was unsent, perhaps for that reason.
     pub crowded: bool,
+    /// Its door reads no further for now; see `Links::stop_reading`.
+    pub resting: bool,
     /// Listed as having something to send.
     pub dirty: bool,
     /// Listed as having something to read.
@@ -83,6 +85,7 @@ impl Connection {
             read_closed: false,
             held: false,
             crowded: false,
+            resting: false,
             dirty: false,
             queued: false,
             ending: None,

@@ -1,9 +1,9 @@
 //! The broker and the store, and the way between them: frames to the log, completions to the
 //! node, records and pages back. What the broker decides is performed here and nowhere else.
 //!
-//! Caveats: while the disk is full, new messages still go to the log, into the room that is kept
-//! for settlements, until the broker can be told to refuse them; when that room is used up, too,
-//! the process stops. A message that the log does not hold any more when it is read back is
+//! Caveats: while the disk is full the node refuses new messages; what it had taken before, and
+//! what it moves itself, still goes into the room that the log keeps for settlements. When that
+//! room is used up, too, the process stops. A message that the log does not hold any more when it is read back is
 //! passed over: it was settled in the meantime.
 
 use std::collections::{HashMap, VecDeque};
@@ -213,7 +213,7 @@ impl Engine {
         let bytes = finished.memory_bytes();
         self.unsynced.push_back((frame.index, bytes));
         self.unsynced_bytes += bytes;
-        // The node has counted on the frame: see the caveat about a full disk.
+        // The node has counted on the frame, perhaps before it heard that the disk is full.
         let class = if frame.essential || self.bodies.store.disk_full() {
             Class::Essential
         } else {
@@ -274,8 +274,14 @@ impl Engine {
                 Completion::CheckpointFailed(error) => {
                     tracing::warn!(%error, "a checkpoint could not be written");
                 }
-                Completion::DiskFull => tracing::error!("the disk is full"),
-                Completion::DiskFreed => tracing::warn!("the disk has room again"),
+                Completion::DiskFull => {
+                    tracing::error!("the disk is full: publishes to the log are refused");
+                    self.node.disk_full(true);
+                }
+                Completion::DiskFreed => {
+                    tracing::warn!("the disk has room again");
+                    self.node.disk_full(false);
+                }
                 Completion::Fault(error) => return Err(error.into()),
             }
         }
@@ -295,6 +301,17 @@ impl Engine {
     /// Bytes of frames in memory because the disk has not caught up with them.
     pub fn unsynced_bytes(&self) -> usize {
         self.unsynced_bytes
+    }
+
+    /// Bytes in memory that grow by publishing and shrink by consuming or by the disk's catching
+    /// up.
+    pub fn held_bytes(&self) -> usize {
+        self.bodies.volatile.bytes() + self.unsynced_bytes
+    }
+
+    /// Whether the store has no room for new messages.
+    pub fn disk_full(&self) -> bool {
+        self.bodies.store.disk_full()
     }
 
     fn loaded(&mut self, id: MessageId, record: Result<Arc<[u8]>, LoadError>) -> Result<(), Fault> {

@@ -2,7 +2,8 @@
 //!
 //! It starts everything ([`Server::open`]), runs the message path on one plain thread
 //! (`reactor`), performs what the broker decides (`engine`: frames to the store, records and
-//! pages back), answers who may come in (`access`), and ends in order. What is said on a wire is
+//! pages back), answers who may come in (`access`), lets publishers rest when
+//! memory or disk run short (`alarm`), and ends in order. What is said on a wire is
 //! the doors' business in `gateway`; what happens to a message is decided in `broker`; how it
 //! lies on the disk is known to `store`. Nothing of that is in here.
 //!
@@ -18,6 +19,7 @@
 //! default users `guest` and `admin` exist, for this machine only, until they are deleted.
 
 mod access;
+mod alarm;
 mod clock;
 mod config;
 mod connection;

@@ -212,6 +212,19 @@ impl Links for Connections {
     fn resume(&mut self, session: SessionId) {
         self.resumed.push(session);
     }
+
+    fn stop_reading(&mut self, session: SessionId) {
+        if let Some(connection) = self.of(session) {
+            connection.resting = true;
+        }
+    }
+
+    fn read_again(&mut self, session: SessionId) {
+        if let Some(connection) = self.of(session) {
+            connection.resting = false;
+            self.resumed.push(session);
+        }
+    }
 }
 
 #[cfg(test)]

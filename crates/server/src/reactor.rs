@@ -1,7 +1,8 @@
 //! The one thread of the message path: it owns the listeners, the connections, the doors, the
 //! node and the store.
 //!
-//! A turn: wait for readiness → take what the store has finished → accept → read each ready
+//! A turn: wait for readiness → take what the store has finished → look
+//! whether memory or disk run short → accept → read each ready
 //! socket once, large, and give the bytes to its door → settle: hand the pass to the node, append
 //! its frames, advance, give the events to the doors, until nobody asks anything → send each
 //! outbox in one write → end connections → checkpoint if it is time.
@@ -35,6 +36,7 @@ use broker::refusal::Refusal;
 use broker::topology::Change;
 use gateway::door::{Closing, Links, Wire};
 
+use crate::alarm::Watch;
 use crate::config::Limits;
 use crate::connection::READ_BYTES;
 use crate::core::Core;
@@ -73,6 +75,7 @@ pub(crate) struct Reactor {
     doors: Doors,
     core: Core,
     limits: Limits,
+    watch: Watch,
     pace: Pace,
     /// Room for a left-over and a read behind it.
     scratch: Vec<u8>,
@@ -98,6 +101,7 @@ impl Reactor {
         core: Core,
         doors: Doors,
         limits: Limits,
+        watch: Watch,
         stop: Arc<AtomicBool>,
     ) -> Self {
         Reactor {
@@ -108,6 +112,7 @@ impl Reactor {
             doors,
             core,
             limits,
+            watch,
             pace: Pace::new(Instant::now()),
             scratch: vec![0; 2 * READ_BYTES],
             ready: Vec::new(),
@@ -177,6 +182,7 @@ impl Reactor {
         self.core.look_at_the_clock();
         self.note_readiness();
         self.stirred |= self.core.engine.complete()?;
+        self.look_around(start);
         self.accept();
         self.tick();
         let mut work = self.read_ready();
@@ -220,9 +226,21 @@ impl Reactor {
             .ending_deadline()
             .into_iter()
             .chain(self.accept_retry)
+            .chain(self.watch.deadline())
             .min();
         let timed = timed.map(|at| at.saturating_duration_since(Instant::now()));
         clocked.into_iter().chain(timed).min()
+    }
+
+    /// Tells the doors when memory or disk run short, and when they do no more.
+    fn look_around(&mut self, now: Instant) {
+        self.watch.store_is_full(self.core.engine.disk_full());
+        let held = self.core.engine.held_bytes() as u64;
+        if let Some(alarms) = self.watch.look(now, held) {
+            for door in self.doors.each() {
+                self.core.with(|cx| door.alarmed(alarms, cx));
+            }
+        }
     }
 
     fn tick(&mut self) {

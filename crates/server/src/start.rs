@@ -9,6 +9,7 @@ use mio::{Poll, Waker};
 use broker::topology::{Change, Topology, UserSpec};
 use gateway::door::Door;
 
+use crate::alarm::Watch;
 use crate::clock::Clock;
 use crate::config::{Config, Secret, User};
 use crate::core::Core;
@@ -73,7 +74,8 @@ impl Server {
         let core = Core::new(engine, clock, Entropy::new()?);
         let doors = Doors::new(doors(core.engine.identity()));
         let stop = Arc::clone(&stopper.stop);
-        let mut reactor = Reactor::new(poll, core, doors, config.limits.clone(), stop);
+        let watch = Watch::new(config);
+        let mut reactor = Reactor::new(poll, core, doors, config.limits.clone(), watch, stop);
         let changes = user_changes(reactor.topology(), &config.users)?;
         reactor.carry_out(changes)?;
         if config.listeners.are_open() && !somebody_may_come(reactor.topology()) {

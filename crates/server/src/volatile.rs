@@ -30,6 +30,8 @@ struct Body {
 #[derive(Default)]
 pub(crate) struct VolatileBodies {
     frames: HashMap<Index, Body>,
+    /// Of all their records, released ones that are not yet gathered away included.
+    bytes: usize,
 }
 
 impl VolatileBodies {
@@ -50,6 +52,7 @@ impl VolatileBodies {
             records,
             spans,
         };
+        self.bytes += body.records.len();
         self.frames.insert(frame.index, body);
     }
 
@@ -75,16 +78,19 @@ impl VolatileBodies {
         body.live -= 1;
         body.live_bytes -= length as usize;
         if body.live == 0 {
+            self.bytes -= body.records.len();
             self.frames.remove(&message.index());
         } else if body.records.len() > SPARSE_BYTES_MIN && body.live_bytes < body.records.len() / 4
         {
+            self.bytes -= body.records.len();
             body.gather();
+            self.bytes += body.records.len();
         }
     }
 
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
-        self.frames.values().map(|body| body.records.len()).sum()
+    /// How much memory the records take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -146,7 +152,7 @@ mod tests {
         assert_eq!(bodies.record(name(7, 0)), Some(&[0, 0, 0][..]));
         bodies.release(name(7, 1));
         bodies.release(name(7, 0));
-        assert!(bodies.frames.is_empty());
+        assert!(bodies.frames.is_empty() && bodies.bytes() == 0);
     }
 
     #[test]

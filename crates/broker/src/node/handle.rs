@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Node;
+use super::full::needs_disk;
 use super::shard::{Assembly, Shard, must_sync};
 use crate::event::{Answer, Effects, Event};
 use crate::id::{ConsumerId, Durability, Millis, PartitionId, Position, QueueId, SessionId, Token};
@@ -15,20 +16,20 @@ use crate::refusal::{Kind, Refusal};
 use crate::topology::Change;
 
 /// The frames of one pass in the making.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     log: Lane,
-    volatile: Lane,
+    pub(super) volatile: Lane,
     transaction: Option<Transaction>,
-    effects: &'a mut Effects,
+    pub(super) effects: &'a mut Effects,
     now: Millis,
 }
 
 /// The frames for one shard in the making.
-struct Lane {
+pub(super) struct Lane {
     batches: Vec<Batch>,
     /// The batch whose messages the assembly holds.
     current: Option<u32>,
-    assembly: Assembly,
+    pub(super) assembly: Assembly,
     /// The last sequence of each producer with a message in the assembly.
     producers: BTreeMap<Box<str>, u64>,
 }
@@ -90,7 +91,12 @@ impl Node {
             self.barrier(session, token, &mut work);
         }
         self.take_facts(&mut work);
-        for (session, command) in commands {
+        let mut commands = commands.into_iter();
+        while let Some((session, command)) = commands.next() {
+            if self.disk_full && needs_disk(&command, commands.as_slice()) {
+                self.refuse(session, command, &mut commands, &mut work);
+                continue;
+            }
             self.carry_out(session, command, &mut work);
             self.take_facts(&mut work);
         }
@@ -146,10 +152,17 @@ impl Node {
                 let transaction = work.transaction.take().expect("a commit follows a begin");
                 work.log.producers.extend(transaction.producers);
                 let assembly = &mut work.log.assembly;
-                transaction
-                    .facts
-                    .into_iter()
-                    .for_each(|fact| assembly.fact(fact));
+                for fact in transaction.facts {
+                    if let Fact::Cursor {
+                        group,
+                        partition,
+                        offset,
+                    } = &fact
+                    {
+                        self.log.stands(*group, *partition, *offset);
+                    }
+                    assembly.fact(fact);
+                }
                 if let Some(transaction) = transaction.prepared {
                     assembly.fact(Fact::Decided {
                         transaction,
@@ -296,7 +309,7 @@ impl Node {
                 group,
                 partition,
             } => {
-                let result = Ok(Answer::Offset(self.log.ledger.cursor(group, partition)));
+                let result = Ok(Answer::Offset(self.log.cursor(group, partition)));
                 work.effects.events.push(Event::Done {
                     session,
                     token,
@@ -318,7 +331,10 @@ impl Node {
                 };
                 match &mut work.transaction {
                     Some(transaction) => transaction.facts.push(fact),
-                    None => work.log.assembly.fact(fact),
+                    None => {
+                        self.log.stands(group, partition, offset);
+                        work.log.assembly.fact(fact);
+                    }
                 }
             }
             Command::Hold => {
@@ -418,7 +434,7 @@ impl Node {
     }
 
     /// Makes a batch the current one; what was decided with the one before it is a frame then.
-    fn enter_batch(&mut self, number: u32, durability: Durability, work: &mut Work<'_>) {
+    pub(super) fn enter_batch(&mut self, number: u32, durability: Durability, work: &mut Work<'_>) {
         let (lane, shard) = match durability {
             Durability::Durable => (&mut work.log, &mut self.log),
             Durability::Volatile => (&mut work.volatile, &mut self.volatile),

@@ -19,6 +19,7 @@
 //! or by a forward) is settled and stored in a frame behind that of the transaction: a crash
 //! between the two gives it back, as redelivered, though the commit was not answered then.
 
+mod full;
 mod handle;
 mod moves;
 mod retention;
@@ -85,6 +86,8 @@ pub struct Node {
     asked: Asked,
     /// When it was last advanced.
     advanced: Millis,
+    /// New messages for the log are refused.
+    disk_full: bool,
 }
 
 /// The state of a node, to be written as the root of everything.
@@ -121,6 +124,7 @@ impl Node {
             waits: Waits::default(),
             asked: Asked::default(),
             advanced: Millis(0),
+            disk_full: false,
         }
     }
 

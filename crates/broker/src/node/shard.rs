@@ -1,6 +1,6 @@
 //! One shard: its ledger, its dispatch, and the frames between deciding and applying.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::bytes::{Reader, Undecodable};
@@ -8,8 +8,8 @@ use crate::dispatch::Dispatch;
 use crate::entry::EntryFlags;
 use crate::event::{Answer, Effects, Event, Frame};
 use crate::id::{
-    Durability, Index, MessageRef, Millis, PartitionId, Position, QueueId, SessionId, ShardId,
-    Token,
+    Durability, GroupId, Index, MessageRef, Millis, PartitionId, Position, QueueId, SessionId,
+    ShardId, Token,
 };
 use crate::ledger::{Fact, Ledger};
 use crate::map::IdMap;
@@ -28,7 +28,9 @@ pub struct Shard {
     /// The time of the last frame; never goes back.
     time: Millis,
     /// Sequences that are decided and not applied.
-    sent: std::collections::BTreeMap<Box<str>, u64>,
+    sent: BTreeMap<Box<str>, u64>,
+    /// Cursors that are decided and not applied, each with the frame that it came in last.
+    cursors: BTreeMap<(PartitionId, GroupId), (Position, Index)>,
     /// Messages of the shard without a log: how many queues hold each.
     held: IdMap<MessageRef, u32>,
 }
@@ -113,7 +115,8 @@ impl Shard {
             pending: VecDeque::new(),
             next: Index(1),
             time: Millis(0),
-            sent: std::collections::BTreeMap::new(),
+            sent: BTreeMap::new(),
+            cursors: BTreeMap::new(),
             held: IdMap::default(),
         }
     }
@@ -129,6 +132,20 @@ impl Shard {
             .get(producer)
             .copied()
             .or_else(|| self.ledger.last_sequence(producer))
+    }
+
+    /// A group said where it stands, in the frame that is in the making.
+    pub fn stands(&mut self, group: GroupId, partition: PartitionId, offset: Position) {
+        self.cursors.insert((partition, group), (offset, self.next));
+    }
+
+    /// Where a group stands, decided or applied. Consumers say it without waiting for an answer;
+    /// the next owner of their queue must not start before that.
+    pub fn cursor(&self, group: GroupId, partition: PartitionId) -> Option<Position> {
+        self.cursors
+            .get(&(partition, group))
+            .map(|(offset, _)| *offset)
+            .or_else(|| self.ledger.cursor(group, partition))
     }
 
     fn has_log(&self) -> bool {
@@ -259,13 +276,7 @@ impl Shard {
                 self.dispatch.reads.grown(partition);
             }
             let placed = applied.placed;
-            for fact in &facts {
-                if let Fact::Producer { name, sequence } = fact
-                    && self.sent.get(name) == Some(sequence)
-                {
-                    self.sent.remove(name);
-                }
-            }
+            self.forget_decided(index, &facts);
             self.release(released, effects);
             for (session, token, slot) in stored {
                 let at = place_of(&placed, slot);
@@ -286,6 +297,34 @@ impl Shard {
                 token,
                 result,
             });
+        }
+    }
+
+    /// What is applied need not be kept as decided any more, unless it was decided again.
+    fn forget_decided(&mut self, index: Index, facts: &[Fact]) {
+        for fact in facts {
+            match fact {
+                Fact::Producer { name, sequence } if self.sent.get(name) == Some(sequence) => {
+                    self.sent.remove(name);
+                }
+                Fact::Cursor {
+                    group, partition, ..
+                } => {
+                    let key = (*partition, *group);
+                    if self.cursors.get(&key).is_some_and(|(_, at)| *at <= index) {
+                        self.cursors.remove(&key);
+                    }
+                }
+                Fact::Topology(_)
+                | Fact::Settled { .. }
+                | Fact::Returned { .. }
+                | Fact::Offered { .. }
+                | Fact::Fired { .. }
+                | Fact::Trimmed { .. }
+                | Fact::Producer { .. }
+                | Fact::Prepared { .. }
+                | Fact::Decided { .. } => {}
+            }
         }
     }
 

@@ -304,6 +304,7 @@ impl Stage {
             "resume" => self.world.pass.push(session, Command::Resume),
             "end" => self.world.pass.push(session, Command::End),
             "tick" => self.world.tick(duration(plain[1])),
+            "disk" => self.world.node.disk_full(plain[1] == "full"),
             "sync" => self.world.sync(),
             "hold-sync" => self.world.durability = Sync::Held,
             "auto-sync" => {

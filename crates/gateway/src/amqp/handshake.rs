@@ -201,7 +201,9 @@ impl Conversation {
         self.stage = Stage::Closing;
         self.notices.push(Notice::CloseSent);
         self.waiting = None;
-        self.blocked = false;
+        if std::mem::take(&mut self.blocked) {
+            turn.cx.links.read_again(self.session);
+        }
         self.end(turn);
         let heartbeat_ms = u64::from(self.tuning.heartbeat_s) * 1000;
         let limit_ms = match heartbeat_ms {
@@ -294,6 +296,7 @@ impl Conversation {
             return;
         }
         self.blocked = true;
+        turn.cx.links.stop_reading(self.session);
         if self.capabilities.connection_blocked {
             self.send(0, &Method::ConnectionBlocked { reason }, turn);
         }
@@ -307,7 +310,7 @@ impl Conversation {
         if self.capabilities.connection_blocked {
             self.send(0, &Method::ConnectionUnblocked, turn);
         }
-        turn.cx.links.resume(self.session);
+        turn.cx.links.read_again(self.session);
     }
 
     /// The server stops.

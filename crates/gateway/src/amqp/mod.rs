@@ -51,7 +51,7 @@ use broker::id::{Millis, SessionId};
 use broker::map::IdMap;
 use broker::topology::TopologyFact;
 
-use crate::door::{Context, Door, Peer};
+use crate::door::{Alarms, Context, Door, Peer};
 use conversation::{Conversation, Routing, Turn};
 
 pub use settings::Settings;
@@ -64,7 +64,7 @@ pub struct AmqpDoor {
     /// Have something to be written when the pass ends.
     collected: Vec<SessionId>,
     routing: Routing,
-    alarm: Option<Box<str>>,
+    alarms: Alarms,
 }
 
 struct Connection {
@@ -84,23 +84,7 @@ impl AmqpDoor {
             timers: BTreeSet::new(),
             collected: Vec::new(),
             routing: Routing::default(),
-            alarm: None,
-        }
-    }
-
-    /// Publishers are to be blocked for this reason, as RabbitMQ words it (`low on memory`, `low
-    /// on disk`): each connection from its next publish on. Consumers go on.
-    pub fn blocked(&mut self, reason: &str) {
-        self.alarm = Some(reason.into());
-    }
-
-    /// The alarm is over.
-    pub fn unblocked(&mut self, cx: &mut Context<'_>) {
-        self.alarm = None;
-        for session in self.sessions() {
-            self.with(session, cx, |connection, turn| {
-                connection.talk.unblock(turn)
-            });
+            alarms: Alarms::NONE,
         }
     }
 
@@ -127,7 +111,7 @@ impl AmqpDoor {
             cx,
             settings: &self.settings,
             routing: &mut self.routing,
-            alarm: self.alarm.as_deref(),
+            alarm: reason(self.alarms),
         };
         let done = work(connection, &mut turn);
         connection.talk.tend(&mut connection.machine);
@@ -246,10 +230,34 @@ impl Door for AmqpDoor {
         }
     }
 
+    /// Each connection is blocked from its next publish on; those that only consume go on. One
+    /// that was told a reason is not told another.
+    fn alarmed(&mut self, alarms: Alarms, cx: &mut Context<'_>) {
+        self.alarms = alarms;
+        if alarms.any() {
+            return;
+        }
+        for session in self.sessions() {
+            self.with(session, cx, |connection, turn| {
+                connection.talk.unblock(turn)
+            });
+        }
+    }
+
     fn stopping(&mut self, cx: &mut Context<'_>) {
         for session in self.sessions() {
             self.with(session, cx, |connection, turn| connection.talk.stop(turn));
         }
+    }
+}
+
+/// Why publishers are blocked, in RabbitMQ's words.
+fn reason(alarms: Alarms) -> Option<&'static str> {
+    match (alarms.memory, alarms.disk) {
+        (false, false) => None,
+        (true, false) => Some("low on memory"),
+        (false, true) => Some("low on disk"),
+        (true, true) => Some("low on memory & disk"),
     }
 }
 

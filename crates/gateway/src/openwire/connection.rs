@@ -14,6 +14,7 @@ use super::consumer::{Consumer, ConsumerKey};
 use super::destination::Place;
 use super::failure::Failure;
 use super::transaction::Transaction;
+use super::withheld::Withheld;
 use crate::access::User;
 use crate::door::{Context, Peer};
 
@@ -108,6 +109,10 @@ pub(super) struct Connection {
     pub recent: Option<(Destination, Place)>,
     /// Answers without which the next command is not looked at.
     pub barriers: u32,
+    /// The command at the front of the input waits for an answer and is tried again.
+    pub is_retrying: bool,
+    /// Sends that wait for an alarm to end.
+    pub withheld: Withheld,
     /// Why the command in front of which the connection stopped cannot be carried out.
     pub refused: Option<Refusal>,
     /// The queue whose deletion the next command waits for.
@@ -145,6 +150,8 @@ impl Connection {
             temporaries: 0,
             recent: None,
             barriers: 0,
+            is_retrying: false,
+            withheld: Withheld::default(),
             refused: None,
             removing: None,
             touched: Vec::new(),

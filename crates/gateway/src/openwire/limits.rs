@@ -15,6 +15,10 @@ pub(super) const TEMPORARIES_MAX: usize = 10_000;
 pub(super) const TRANSACTIONS_MAX: usize = 1_024;
 /// Messages of all open transactions of a connection, which are held in memory until commit.
 pub(super) const TRANSACTION_BYTES_MAX: usize = 64 << 20;
+/// Messages that wait for an alarm to end and whose senders wait for the answer, and those whose
+/// senders do not; with more of either the socket is not read.
+pub(super) const WITHHELD_AWAITED_BYTES_MAX: usize = 64 << 20;
+pub(super) const WITHHELD_UNAWAITED_BYTES_MAX: usize = 256 << 10;
 /// Acknowledgements and messages of one transaction.
 pub(super) const TRANSACTION_STEPS_MAX: usize = 1_000_000;
 

@@ -51,6 +51,7 @@ mod transaction;
 pub mod view;
 mod wanted;
 mod watchers;
+mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -64,7 +65,7 @@ use openwire::{
     WireFormatOptions,
 };
 
-use crate::door::{Closing, Context, Door, Peer};
+use crate::door::{Alarms, Closing, Context, Door, Peer};
 use crate::partition::Chooser;
 use connection::{Awaited, Connection, Phase};
 use consumer::ConsumerKey;
@@ -122,6 +123,8 @@ pub struct OpenwireDoor {
     touched: Vec<SessionId>,
     routes: RouteCache,
     chooser: Chooser,
+    /// While there are any, sends wait.
+    alarms: Alarms,
     /// The last number given to a dispatch; it starts with the time, so that it grows over
     /// restarts, too.
     sequence: i64,
@@ -155,6 +158,7 @@ impl OpenwireDoor {
             touched: Vec::new(),
             routes: RouteCache::new(),
             chooser: Chooser::new(),
+            alarms: Alarms::NONE,
             sequence: 0,
             producer,
             advisories: 0,
@@ -222,7 +226,10 @@ impl OpenwireDoor {
         if silence_max == 0 {
             return;
         }
-        // A peer is not silent while it is us who do not read.
+        // A peer is not silent while it is us who do not read; an alarm may last.
+        if conn.withheld.rests {
+            conn.heard = now;
+        }
         let is_reading = conn.barriers == 0 && cx.links.unsent(conn.session) == 0;
         let patience = if is_reading {
             silence_max
@@ -259,7 +266,7 @@ impl Door for OpenwireDoor {
         let worked = self.with(session, |door, conn| {
             conn.heard = cx.now;
             let mut at = 0;
-            while conn.barriers == 0 && !conn.closing {
+            while conn.barriers == 0 && !conn.closing && !conn.withheld.rests {
                 let received = match conn.decoder.feed(bytes.get(at..).unwrap_or_default()) {
                     Ok(Some(received)) => received,
                     Ok(None) => return at,
@@ -278,10 +285,12 @@ impl Door for OpenwireDoor {
                     Some(command) => door.obey(conn, command, cx),
                     None => Step::Taken,
                 };
+                conn.is_retrying = step == Step::Again;
                 match step {
                     Step::Taken => at += received.consumed,
                     Step::Again => return at,
                 }
+                door.release(conn, cx);
             }
             if conn.closing { bytes.len() } else { at }
         });
@@ -402,6 +411,21 @@ impl Door for OpenwireDoor {
             self.with(session, |door, conn| door.grant(conn, cx));
         }
         self.touched = touched;
+    }
+
+    fn alarmed(&mut self, alarms: Alarms, cx: &mut Context<'_>) {
+        self.alarms = alarms;
+        if alarms.any() {
+            return;
+        }
+        // In order, since what is released can be seen.
+        let waiting = self.connections.iter();
+        let waiting = waiting.filter(|(_, conn)| !conn.withheld.is_empty());
+        let mut waiting: Vec<_> = waiting.map(|(session, _)| *session).collect();
+        waiting.sort_unstable();
+        for session in waiting {
+            self.with(session, |door, conn| door.release(conn, cx));
+        }
     }
 
     fn stopping(&mut self, cx: &mut Context<'_>) {

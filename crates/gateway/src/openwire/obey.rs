@@ -113,6 +113,10 @@ impl OpenwireDoor {
                 let transaction = message.transaction_id.clone();
                 let sent = match refused {
                     Some(refusal) => Err(Failure::of(&refusal, During::Other)),
+                    // What a transaction sends is held anyway; its commit waits instead.
+                    None if transaction.is_none() && self.withholds(conn) => {
+                        self.withhold(conn, &message, cx)
+                    }
                     None => self.send(conn, &mut message, cx),
                 };
                 sent.map_err(|failure| (failure, transaction))
@@ -122,10 +126,17 @@ impl OpenwireDoor {
                 .map_err(|failure| (failure, ack.transaction_id.clone())),
             command => {
                 let failed = refused.map(|refusal| refused_during(conn, &command, &refusal));
-                match failed {
-                    Some(failure) => Err(alone(failure)),
-                    None => self.manage(conn, command, cx).map_err(alone),
+                if let Some(failure) = failed {
+                    return Err(alone(failure));
                 }
+                let command = match self.withholds(conn) {
+                    true => match self.withhold_behind(conn, command) {
+                        Ok(step) => return Ok(step),
+                        Err(command) => command,
+                    },
+                    false => command,
+                };
+                self.manage(conn, command, cx).map_err(alone)
             }
         }
     }
@@ -177,6 +188,7 @@ impl OpenwireDoor {
                 }
                 conn.barriers = conn.barriers.saturating_sub(1);
                 if conn.barriers == 0 {
+                    self.release(conn, cx);
                     cx.links.resume(conn.session);
                 }
             }

@@ -46,6 +46,12 @@ impl ConsumerGroup {
     pub fn is_broadcasting(&self) -> bool {
         self.model == Some(MessageModel::Broadcasting)
     }
+
+    /// In an order that is the same for everybody who asks.
+    pub fn client_ids(&self) -> Vec<String> {
+        let ids: BTreeSet<&str> = self.members.values().map(|client| &*client.id).collect();
+        ids.into_iter().map(str::to_owned).collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -115,7 +121,7 @@ impl Clients {
     ) -> bool {
         let name: Box<str> = data.group_name.as_str().into();
         let group = self.consumers.entry(name.clone()).or_default();
-        let is_unknown = fingerprint != 0 && group.fingerprint != fingerprint;
+        let is_unknown = without_subscriptions && group.fingerprint != fingerprint;
         if !without_subscriptions {
             group.fingerprint = fingerprint;
         }

@@ -174,6 +174,7 @@ impl RemotingDoor {
             Code::GetConsumerConnectionList => self.consumer_connections(request, cx),
             Code::GetProducerConnectionList => self.producer_connections(request, cx),
             Code::QueryTopicConsumeByWho => self.consumers_of_topic(request, cx),
+            Code::QueryAssignment => self.query_assignment(request, cx),
             Code::LockBatchMq => self.lock_queues(request, cx),
             Code::UnlockBatchMq => self.unlock_queues(request, cx),
 
@@ -258,7 +259,6 @@ impl RemotingDoor {
             | Code::CheckRocksdbCqWriteProgress
             | Code::ExportRocksdbConfigToJson
             | Code::RecallMessage
-            | Code::QueryAssignment
             | Code::SetMessageRequestMode
             | Code::GetAllMessageRequestMode
             | Code::UpdateAndCreateStaticTopic

@@ -56,7 +56,8 @@ impl RemotingDoor {
             version: asker.version,
             last_beat: cx.now,
         };
-        let mut must_say_again = false;
+        // A heartbeat without a fingerprint says everything every time; Apache answers it with yes.
+        let mut must_say_again = beat.heartbeat_fingerprint == 0;
         for data in welcome {
             must_say_again |= self.clients.consumes(
                 asker.session,
@@ -198,19 +199,10 @@ impl RemotingDoor {
                 let remark = format!("no consumer for this group, {}", header.consumer_group);
                 Refused::new(ResponseCode::SystemError, remark)
             })?;
-        let mut ids: Vec<String> = group
-            .members
-            .values()
-            .map(|client| client.id.to_string())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        request.asker.body(
-            &to_vec(&ConsumerIdList {
-                consumer_id_list: ids,
-            }),
-            cx,
-        );
+        let consumer_id_list = group.client_ids();
+        request
+            .asker
+            .body(&to_vec(&ConsumerIdList { consumer_id_list }), cx);
         Ok(())
     }
 

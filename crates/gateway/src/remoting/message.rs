@@ -97,7 +97,11 @@ impl<'a> Marks<'a> {
             let remark = "the timer property of the message is not a number of its size";
             Refused::new(ResponseCode::MessageIllegal, remark)
         };
-        let number = |text: &str| text.parse::<u64>().map_err(|_| bad());
+        // What was due before it was sent is due now.
+        let number = |text: &str| match text.parse::<i64>() {
+            Ok(number) => Ok(u64::try_from(number).unwrap_or(0)),
+            Err(_) => Err(bad()),
+        };
         let at = if let Some(text) = self.timer_sec {
             now.plus(number(text)?.saturating_mul(1000))
         } else if let Some(text) = self.timer_ms {

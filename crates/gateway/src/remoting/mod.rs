@@ -11,14 +11,15 @@
 //!   the partitions; a **group** is a group of the topology ([`group`]). Both come into being when
 //!   they are used ([`creation`]).
 //! - A message sent ([`send`], [`batch`]) is stored ([`storing`]) as the record that a pull
-//!   delivers ([`message`]) with the fields that belong to the broker still empty; [`delivery`] fills them while copying. The
+//!   delivers ([`message`]) with the fields that belong to the broker still empty; [`delivery`]
+//!   fills them while copying. The
 //!   physical offset of the wire is the message's name inside.
 //! - A pull ([`pull`]) is a read; offsets ([`offset`]) are a group's cursors.
 //! - Sent back ([`retry`]) and delayed messages are new messages, kept until due.
 //! - Transactions ([`transaction`]) have Apache's shape: half messages in one partition of the
 //!   broker's own, decisions in another, both read again at the start.
 //! - Clients, their subscriptions and locks ([`clients`], [`locks`]) are memory; clients say them
-//!   again.
+//!   again. Who cannot balance is told its queues ([`assignment`]).
 //!
 //! Caveats: there is no message index (query by key), no POP, no SQL filter, no key-value
 //! configuration, no statistics but offsets; see `docs/protocols/rocketmq.md`. How often a half
@@ -26,6 +27,7 @@
 
 mod admin;
 mod asker;
+mod assignment;
 mod batch;
 mod clients;
 mod connection;
@@ -64,7 +66,7 @@ use broker::topology::{RouteCache, TopologyFact};
 
 pub use settings::{Settings, Transactions, predeclared};
 
-use crate::door::{Closing, Context, Door, Peer};
+use crate::door::{Alarms, Closing, Context, Door, Peer};
 use crate::partition::Chooser;
 use asker::Asker;
 use clients::Clients;
@@ -100,6 +102,8 @@ pub struct RemotingDoor {
     routes: RouteCache,
     chooser: Chooser,
     next_sweep: Millis,
+    /// While there are any, sends are refused.
+    alarms: Alarms,
     /// The half message under the pen, kept for its memory.
     scratch: Vec<u8>,
     destinations: Vec<Destination>,
@@ -160,6 +164,7 @@ impl RemotingDoor {
             routes: RouteCache::new(),
             chooser: Chooser::new(),
             next_sweep: Millis(0),
+            alarms: Alarms::NONE,
             scratch: Vec::new(),
             destinations: Vec::new(),
             text: String::new(),
@@ -383,6 +388,10 @@ impl Door for RemotingDoor {
             self.connections.is_empty() && self.clients.is_empty() && self.locks.is_empty();
         let sweep = (!is_quiet).then_some(self.next_sweep);
         [sweep, self.halves.deadline()].into_iter().flatten().min()
+    }
+
+    fn alarmed(&mut self, alarms: Alarms, _cx: &mut Context<'_>) {
+        self.alarms = alarms;
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {

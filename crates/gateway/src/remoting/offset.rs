@@ -98,7 +98,7 @@ impl RemotingDoor {
         )?;
         let partition = self.partition_named(&header.topic, header.queue_id, cx);
         let Some(partition) = partition else {
-            return Err(never_said().into());
+            return Err(Refused::never_said().into());
         };
         let zero_if_none = header.set_zero_if_not_found != Some(false);
         match cx.topology.group(&header.consumer_group) {
@@ -123,7 +123,7 @@ impl RemotingDoor {
                 cx.pass
                     .push(asker.session, Command::Bounds { token, partition });
             }
-            None => return Err(never_said().into()),
+            None => return Err(Refused::not_set_to_zero().into()),
         }
         Ok(())
     }
@@ -189,7 +189,8 @@ impl RemotingDoor {
         let asker = request.asker;
         self.allow(&asker, Action::Read, Resource::Address(&header.topic), cx)?;
         let Some(partition) = self.partition_named(&header.topic, header.queue_id, cx) else {
-            return Err(Refused::no_topic(&header.topic).into());
+            asker.fields(&OffsetResponse { offset: 0 }, cx);
+            return Ok(());
         };
         let time = Millis(u64::try_from(header.timestamp).unwrap_or(0));
         let side = match header.boundary_type.as_deref() {
@@ -301,8 +302,15 @@ impl RemotingDoor {
                 let timestamp = record.map_or(-1, |record| record.envelope.received.0 as i64);
                 asker.fields(&TimestampResponse { timestamp }, cx);
             }
+            (
+                Asked::Cursor {
+                    zero_if_none: false,
+                    ..
+                },
+                Answer::Offset(None),
+            ) => asker.refuse(&Refused::not_set_to_zero(), cx),
             // A group that never said where it stands decides for itself where it starts.
-            (_, _) => asker.refuse(&never_said(), cx),
+            (_, _) => asker.refuse(&Refused::never_said(), cx),
         }
     }
 
@@ -488,11 +496,6 @@ impl RemotingDoor {
         delivery::append(bytes, &place, &mut body);
         asker.body(&body, cx);
     }
-}
-
-fn never_said() -> Refused {
-    let remark = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
-    Refused::new(ResponseCode::QueryNotFound, remark)
 }
 
 fn no_message(offset: i64) -> Refused {

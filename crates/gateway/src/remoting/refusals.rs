@@ -6,6 +6,8 @@ use broker::refusal::{Kind, Refusal};
 use remoting::header::HeaderError;
 use remoting::{ResponseCode, Version};
 
+use crate::door::Alarms;
+
 /// An answer that says no.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
@@ -41,10 +43,32 @@ impl Refused {
         Refused::new(ResponseCode::SubscriptionGroupNotExist, remark)
     }
 
+    /// A group without an offset, which decides for itself where it starts.
+    pub fn never_said() -> Refused {
+        let remark = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
+        Refused::new(ResponseCode::QueryNotFound, remark)
+    }
+
+    /// The same for one that has asked not to be told zero.
+    pub fn not_set_to_zero() -> Refused {
+        let remark = "Not found, do not set to zero, maybe this group boot first";
+        Refused::new(ResponseCode::QueryNotFound, remark)
+    }
+
     /// A limit of ours was reached; the peer may try again.
     pub fn busy(what: &str) -> Refused {
         let remark = format!("[REJECTREQUEST]system busy, start flow control for a while: {what}");
         Refused::new(ResponseCode::SystemBusy, remark)
+    }
+
+    /// Why nothing may be sent; producers retry with another broker.
+    pub fn of_alarms(alarms: Alarms) -> Option<Refused> {
+        if alarms.disk {
+            return Some((&Refusal::DiskFull).into());
+        }
+        let remark = "[PC_SYNCHRONIZED]broker busy, start flow control for a while";
+        let busy = || Refused::new(ResponseCode::SystemBusy, remark);
+        alarms.memory.then(busy)
     }
 }
 

@@ -56,6 +56,12 @@ impl RemotingDoor {
             return Err(Refused::new(ResponseCode::NoPermission, remark).into());
         }
         self.allow(&asker, Action::Write, Resource::Address(&header.topic), cx)?;
+        // A retry is how a consumer is done with a message: it goes on under an alarm.
+        if !header.topic.starts_with(topic::RETRY_PREFIX)
+            && let Some(refused) = Refused::of_alarms(self.alarms)
+        {
+            return Err(refused.into());
+        }
         let topology = cx.topology;
         let (mut address, mut partitions) = match topic::find(topology, &header.topic) {
             Found::Topic(address, partitions) => (address, partitions),

@@ -1,14 +1,8 @@
 //! From the protocol header to connection.open, heartbeats, and the ends of connections.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use amqp::{Method, Table, TableRef, encode};
-use broker::event::Event;
-use broker::id::{Millis, SessionId};
-use broker::topology::TopologyFact;
 use gateway::amqp::{AmqpDoor, Settings};
-use gateway::door::{Closing, Context, Door, Peer, Wire};
+use gateway::door::{Alarms, Closing, Wire};
 
 use crate::amqp_client::{Client, PLAIN, declare, exclusive, passive, world};
 use crate::world::World;
@@ -245,79 +239,97 @@ fn the_end_of_the_server_is_told() {
     assert_eq!(client.hear(&mut world), [expected]);
 }
 
-/// A door whose alarm ends with the first tick after it is told.
-struct Alarmed {
-    door: AmqpDoor,
-    over: Rc<Cell<bool>>,
-}
-
-impl Door for Alarmed {
-    fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>) {
-        self.door.opened(session, peer, cx);
-    }
-
-    fn received(&mut self, session: SessionId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        self.door.received(session, bytes, cx)
-    }
-
-    fn event(&mut self, event: Event, cx: &mut Context<'_>) {
-        self.door.event(event, cx);
-    }
-
-    fn changed(&mut self, fact: &TopologyFact, cx: &mut Context<'_>) {
-        self.door.changed(fact, cx);
-    }
-
-    fn closed(&mut self, session: SessionId, cx: &mut Context<'_>) {
-        self.door.closed(session, cx);
-    }
-
-    fn tick(&mut self, cx: &mut Context<'_>) {
-        if self.over.get() {
-            self.door.unblocked(cx);
-        }
-        self.door.tick(cx);
-    }
-
-    fn deadline(&self) -> Option<Millis> {
-        self.door.deadline()
-    }
-
-    fn finish(&mut self, cx: &mut Context<'_>) {
-        self.door.finish(cx);
+#[test]
+fn an_alarm_stops_publishers_after_the_message_that_shows_them() {
+    let (memory, disk) = (true, true);
+    for (alarms, reason) in [
+        (
+            Alarms {
+                memory,
+                disk: false,
+            },
+            "low on memory",
+        ),
+        (
+            Alarms {
+                memory: false,
+                disk,
+            },
+            "low on disk",
+        ),
+        (Alarms { memory, disk }, "low on memory & disk"),
+    ] {
+        let mut world = world();
+        let mut earlier = Client::open(&mut world);
+        earlier.say(&mut world, 1, &[declare("q")]);
+        world.alarm(alarms);
+        assert!(earlier.hear(&mut world).is_empty(), "nobody has published");
+        let mut client = Client::connect(&mut world);
+        world.send(client.session, b"AMQP\x00\x00\x09\x01");
+        client.shake_hands(&mut world, &["connection.blocked"]);
+        client.say(&mut world, 1, &[Method::ChannelOpen, declare("q")]);
+        let blocked = [format!("0 connection.blocked {reason}")];
+        assert_eq!(client.publish(&mut world, "", "q", &PLAIN, b"1"), blocked);
+        assert!(world.rests(client.session), "its socket is not read");
+        assert!(client.publish(&mut world, "", "q", &PLAIN, b"2").is_empty());
+        assert!(client.say(&mut world, 1, &[passive("q")]).is_empty());
+        // Who only consumes goes on; who cannot be told is blocked all the same.
+        let lines = earlier.say(&mut world, 1, &[passive("q")]);
+        assert_eq!(lines, ["1 queue.declare-ok q 1 0"]);
+        assert!(
+            earlier
+                .publish(&mut world, "", "q", &PLAIN, b"3")
+                .is_empty()
+        );
+        assert!(world.rests(earlier.session));
+        world.alarm(Alarms { memory, disk });
+        assert!(client.hear(&mut world).is_empty(), "it is told one reason");
+        world.alarm(Alarms::NONE);
+        let lines = client.hear(&mut world);
+        assert_eq!(
+            lines,
+            ["0 connection.unblocked", "1 queue.declare-ok q 3 0"]
+        );
+        assert!(!world.rests(client.session) && !world.rests(earlier.session));
+        assert!(client.publish(&mut world, "", "q", &PLAIN, b"4").is_empty());
+        let lines = client.say(&mut world, 1, &[passive("q")]);
+        assert_eq!(lines, ["1 queue.declare-ok q 4 0"]);
     }
 }
 
 #[test]
-fn an_alarm_stops_publishers_after_the_message_that_shows_them() {
-    let over = Rc::new(Cell::new(false));
-    let mut door = AmqpDoor::new(Settings::default());
-    door.blocked("low on memory");
-    let door = Alarmed {
-        door,
-        over: Rc::clone(&over),
-    };
-    let mut world = World::new(vec![(Wire::Amqp, Box::new(door))]);
-    let mut client = Client::connect(&mut world);
-    world.send(client.session, b"AMQP\x00\x00\x09\x01");
-    client.shake_hands(&mut world, &["connection.blocked"]);
-    client.say(&mut world, 1, &[Method::ChannelOpen, declare("q")]);
-    let blocked = ["0 connection.blocked low on memory"];
-    assert_eq!(client.publish(&mut world, "", "q", &PLAIN, b"1"), blocked);
-    assert!(client.publish(&mut world, "", "q", &PLAIN, b"2").is_empty());
-    assert!(client.say(&mut world, 1, &[passive("q")]).is_empty());
-    let mut consumer = Client::open(&mut world);
-    let lines = consumer.say(&mut world, 1, &[passive("q")]);
-    assert_eq!(
-        lines,
-        ["1 queue.declare-ok q 1 0"],
-        "who only consumes goes on"
+fn a_blocked_publisher_can_be_closed() {
+    let mut world = world();
+    let mut client = Client::open(&mut world);
+    client.say(&mut world, 1, &[declare("q")]);
+    world.alarm(Alarms {
+        memory: true,
+        disk: false,
+    });
+    client.publish(&mut world, "", "q", &PLAIN, b"1");
+    assert!(world.rests(client.session));
+    world.stop();
+    assert_eq!(client.hear(&mut world).len(), 1);
+    assert!(!world.rests(client.session), "close-ok is to be read");
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_promised() {
+    let mut world = world();
+    let mut client = Client::open(&mut world);
+    client.say(
+        &mut world,
+        1,
+        &[declare("q"), Method::ConfirmSelect { nowait: false }],
     );
-    over.set(true);
-    world.pass_time(1);
-    let lines = client.hear(&mut world);
+    world.disk_full(true);
     assert_eq!(
-        lines,
-        ["0 connection.unblocked", "1 queue.declare-ok q 2 0"]
+        client.publish(&mut world, "", "q", &PLAIN, b"1"),
+        ["1 basic.nack 1"]
+    );
+    world.disk_full(false);
+    assert_eq!(
+        client.publish(&mut world, "", "q", &PLAIN, b"2"),
+        ["1 basic.ack 2"]
     );
 }

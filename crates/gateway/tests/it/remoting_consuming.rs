@@ -1,7 +1,7 @@
 //! Pulling, offsets, groups, locks, and what comes back.
 
 use remoting::RequestCode as Code;
-use remoting::body::{ConsumerIdList, LockBatchResponse, from_slice};
+use remoting::body::{ConsumerIdList, LockBatchResponse, QueryAssignmentResponse, from_slice};
 
 use crate::remoting_client::{Client, door, pull_fields, world};
 use crate::world::World;
@@ -60,6 +60,54 @@ fn pulls_tell_what_they_found() {
     let fields = pull_fields("T", "0", "*", "0", "0");
     let unknown = client.ask(&mut world, Code::PullMessage, &fields, &[]);
     assert_eq!(unknown.code, 24, "no subscription was ever sent");
+}
+
+/// A client of 5.x may pull with a subscription that it has not told yet: it picks by tag itself.
+#[test]
+fn a_pull_that_wants_something_newer_gets_everything() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    sent(&mut world, &mut client, &["a", "b"]);
+    let body = r#"{"clientID":"c","consumerDataSet":[{"groupName":"CG","messageModel":"CLUSTERING",
+        "subscriptionDataSet":[{"topic":"T","subString":"a","codeSet":[97],"subVersion":4,
+            "expressionType":"TAG"}]}]}"#;
+    client.ask(&mut world, Code::HeartBeat, &[], body.as_bytes());
+    for (version, bodies) in [
+        ("4", vec!["m0"]),
+        ("3", vec!["m0"]),
+        ("5", vec!["m0", "m1"]),
+    ] {
+        let mut fields = pull_fields("T", "0", "", "0", "0");
+        fields.retain(|(key, _)| *key != "subVersion");
+        fields.push(("subVersion", version));
+        let answer = client.ask(&mut world, Code::PullMessage, &fields, &[]);
+        assert_eq!(answer.bodies(), bodies, "version {version}");
+    }
+}
+
+#[test]
+fn a_heartbeat_is_asked_for_its_subscriptions_only_if_they_are_unknown() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    for (fingerprint, without, change) in [
+        (0, false, "true"),
+        (7, true, "true"),
+        (7, false, "false"),
+        (7, true, "false"),
+        (8, true, "true"),
+    ] {
+        let body = format!(
+            r#"{{"clientID":"c","heartbeatFingerprint":{fingerprint},"withoutSub":{without},
+                "consumerDataSet":[{{"groupName":"CG","messageModel":"CLUSTERING"}}]}}"#
+        );
+        let answer = client.ask(&mut world, Code::HeartBeat, &[], body.as_bytes());
+        assert_eq!(answer.field("IS_SUPPORT_HEART_BEAT_V2"), "true");
+        assert_eq!(
+            answer.field("IS_SUB_CHANGE"),
+            change,
+            "{fingerprint} {without}"
+        );
+    }
 }
 
 #[test]
@@ -271,6 +319,37 @@ fn silent_clients_are_forgotten() {
     client.beat(&mut world, "one", "CG", &["T"]);
     world.pass_time(131_000);
     assert!(world.closing(client.session).is_some());
+}
+
+#[test]
+fn the_broker_assigns_queues_to_who_asks() {
+    let mut world = world();
+    let mut one = Client::new(&mut world);
+    let mut two = Client::new(&mut world);
+    sent(&mut world, &mut one, &["a"]);
+    one.beat(&mut world, "one", "CG", &["T"]);
+    two.beat(&mut world, "two", "CG", &["T"]);
+    for (topic, id, model, strategy, queues) in [
+        ("T", "one", "CLUSTERING", "AVG", Some(vec![0, 1])),
+        ("T", "two", "CLUSTERING", "AVG", Some(vec![2, 3])),
+        ("T", "two", "CLUSTERING", "AVG_BY_CIRCLE", Some(vec![1, 3])),
+        ("T", "two", "BROADCASTING", "AVG", Some(vec![0, 1, 2, 3])),
+        ("T", "three", "CLUSTERING", "AVG", Some(vec![])),
+        ("T", "one", "CLUSTERING", "MACHINE_ROOM", None),
+        ("Absent", "one", "CLUSTERING", "AVG", None),
+    ] {
+        let body = format!(
+            r#"{{"topic":"{topic}","consumerGroup":"CG","clientId":"{id}",
+                "messageModel":"{model}","strategyName":"{strategy}"}}"#
+        );
+        let answer = one.ask(&mut world, Code::QueryAssignment, &[], body.as_bytes());
+        let list: QueryAssignmentResponse = from_slice(&answer.body).unwrap();
+        let assigned = list.message_queue_assignments.map(|assignments| {
+            let numbers = assignments.iter().map(|a| a.message_queue.queue_id);
+            numbers.collect::<Vec<_>>()
+        });
+        assert_eq!(assigned, queues, "{id} {model} {strategy}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use broker::properties::Properties;
 use broker::record::Record;
 use broker::topology::Limits;
 use gateway::access::{Access, Action, Denied, Resource, User};
-use gateway::door::{Closing, Context, Door, Links, Peer, Wire};
+use gateway::door::{Alarms, Closing, Context, Door, Links, Peer, Wire};
 
 /// A step that goes on for longer than this is a loop.
 const ROUNDS_MAX: usize = 100_000;
@@ -58,6 +58,9 @@ struct Link {
     closing: Option<Closing>,
     /// Something came, or the door asked to be offered the rest again.
     stirred: bool,
+    /// Its door has stopped reading: what comes waits at the peer.
+    resting: bool,
+    at_peer: Vec<u8>,
 }
 
 impl World {
@@ -111,6 +114,10 @@ impl World {
         let Some(link) = self.links.links.get_mut(&session) else {
             return;
         };
+        if link.resting {
+            link.at_peer.extend_from_slice(bytes);
+            return;
+        }
         link.inbox.extend_from_slice(bytes);
         link.stirred = true;
         self.run();
@@ -182,6 +189,25 @@ impl World {
         }
         self.node.recovered(self.now);
         self.run();
+    }
+
+    /// The server is short of something, or of nothing any more.
+    pub fn alarm(&mut self, alarms: Alarms) {
+        for wire in self.wires() {
+            self.at(wire, |door, cx| door.alarmed(alarms, cx));
+        }
+        self.run();
+    }
+
+    /// The disk has become full, or has room again.
+    pub fn disk_full(&mut self, is_full: bool) {
+        self.node.disk_full(is_full);
+    }
+
+    /// Whether a door has stopped reading from a peer.
+    pub fn rests(&self, session: SessionId) -> bool {
+        let link = self.links.links.get(&session);
+        link.is_some_and(|link| link.resting)
     }
 
     /// The server stops: every door tells its peers.
@@ -373,6 +399,21 @@ impl Links for Cables {
 
     fn resume(&mut self, session: SessionId) {
         if let Some(link) = self.links.get_mut(&session) {
+            link.stirred = true;
+        }
+    }
+
+    fn stop_reading(&mut self, session: SessionId) {
+        if let Some(link) = self.links.get_mut(&session) {
+            link.resting = true;
+        }
+    }
+
+    fn read_again(&mut self, session: SessionId) {
+        if let Some(link) = self.links.get_mut(&session) {
+            link.resting = false;
+            let at_peer = std::mem::take(&mut link.at_peer);
+            link.inbox.extend(at_peer);
             link.stirred = true;
         }
     }

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{ConfigError, Origin};
 
 /// All keys, dotted, save those of `users`.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 17] = [
     "data_dir",
     "listeners.bind",
     "listeners.amqp",
@@ -20,6 +20,8 @@ pub(super) const KEYS: [&str; 15] = [
     "limits.outbox_bytes",
     "limits.unread_bytes",
     "limits.unsynced_bytes",
+    "limits.memory_bytes",
+    "limits.disk_free_bytes",
     "log.level",
 ];
 const USER_KEYS: [&str; 5] = ["name", "password", "password_hash", "tags", "loopback_only"];

@@ -42,6 +42,8 @@ impl Reactor {
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 connection.readable = true;
                 connection.read_closed |= event.is_read_closed() || event.is_error();
+                // Nobody is there any more to be made to rest, and its end is to be found.
+                connection.resting &= !event.is_error() && !event.is_write_closed();
                 queue(connection, seat, &mut self.ready);
             }
             if event.is_writable() || event.is_write_closed() || event.is_error() {
@@ -332,6 +334,7 @@ fn may_read(connection: &Connection, limits: &Limits) -> bool {
         },
     };
     ending
+        && !connection.resting
         && connection.unread_len() < limits.unread_bytes
         && connection.unsent() <= limits.outbox_bytes.saturating_mul(2)
 }

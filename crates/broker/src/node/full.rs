@@ -1,0 +1,82 @@
+//! A full disk: what would add messages to the log is refused, everything else goes on.
+//!
+//! Settlements, cursors and changes of the topology are small and go into the room that the log
+//! keeps for them; so do messages that the broker itself moves, since it settles the original with
+//! it. A transaction that publishes is refused whole: what it settles stays unsettled.
+//!
+//! Caveat: a publish without a token is refused silently, as there is nobody to tell. Doors hold
+//! their publishers back long before.
+
+use std::vec::IntoIter;
+
+use super::Node;
+use super::handle::Work;
+use crate::event::Event;
+use crate::id::{Durability, SessionId, Token};
+use crate::pass::{Command, Destinations, Placed};
+use crate::refusal::Refusal;
+
+impl Node {
+    /// From the next pass on, new messages for the log are refused, or taken again.
+    pub fn disk_full(&mut self, is_full: bool) {
+        self.disk_full = is_full;
+    }
+
+    /// Refuses a publish, or the transaction that begins here, to its end.
+    pub(super) fn refuse(
+        &mut self,
+        session: SessionId,
+        command: Command,
+        rest: &mut IntoIter<(SessionId, Command)>,
+        work: &mut Work<'_>,
+    ) {
+        if let Command::Publish {
+            token, volatile, ..
+        } = command
+        {
+            self.drop_volatile(volatile, work);
+            if let Some(token) = token {
+                tell(session, token, work);
+            }
+            return;
+        }
+        // The other parts of a transaction have no answers of their own.
+        for (session, command) in rest.by_ref() {
+            if let Command::Commit { token } = command {
+                return tell(session, token, work);
+            }
+            if let Command::Publish { volatile, .. } = command {
+                self.drop_volatile(volatile, work);
+            }
+        }
+    }
+
+    /// A copy for volatile queues was placed already; it goes nowhere.
+    fn drop_volatile(&mut self, placed: Option<Placed>, work: &mut Work<'_>) {
+        if let Some(placed) = placed {
+            self.enter_batch(placed.batch, Durability::Volatile, work);
+            let heads = &mut work.volatile.assembly.batch.heads;
+            heads[usize::from(placed.slot)].destinations = Destinations::Many(Box::new([]));
+        }
+    }
+}
+
+fn tell(session: SessionId, token: Token, work: &mut Work<'_>) {
+    work.effects.events.push(Event::Done {
+        session,
+        token,
+        result: Err(Refusal::DiskFull),
+    });
+}
+
+/// Whether a command adds messages to the log. `rest` is what follows it in its pass: a
+/// transaction is judged by all of its parts.
+pub(super) fn needs_disk(command: &Command, rest: &[(SessionId, Command)]) -> bool {
+    let is_stored = |command: &Command| matches!(command, Command::Publish { durable, .. } if durable.is_some());
+    is_stored(command)
+        || matches!(command, Command::Begin)
+            && rest
+                .iter()
+                .take_while(|(_, part)| !matches!(part, Command::Commit { .. }))
+                .any(|(_, part)| is_stored(part))
+}
