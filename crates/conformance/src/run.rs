@@ -36,6 +36,7 @@ pub fn all(options: &Options) -> Result<Totals, String> {
                 .as_ref()
                 .is_none_or(|text| case.name().contains(text))
         })
+        .filter(|case| options.peer.is_none() || case.environment.is_empty())
         .collect();
     if cases.is_empty() {
         return Err("no scenario has such a name; --list shows them".into());
@@ -113,7 +114,7 @@ fn one(options: &Options, binary: &Path, dir: &Path, case: &Case) -> Result<Stri
     fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut server = match &options.peer {
         Some(peer) => Server::Peer(peer.clone()),
-        None => Server::Troika(Troika::fresh(binary, dir)?),
+        None => Server::Troika(Troika::fresh(binary, dir, case.environment)?),
     };
     let verdict = match &case.what {
         What::Program(_) => program(options, &mut server, dir, case).map(|()| String::new()),

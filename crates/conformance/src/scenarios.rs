@@ -30,6 +30,8 @@ pub struct Case {
     label: String,
     pub what: What,
     pub seconds: u64,
+    /// Set for the server. A peer cannot be given it, so that such a case runs with Troika only.
+    pub environment: &'static [(&'static str, &'static str)],
 }
 
 impl Case {
@@ -96,6 +98,9 @@ const ROCKETMQ: [&str; 10] = [
     "rocketmq.Pull",
 ];
 
+/// Soon too little for what waits in volatile queues: 48 MB.
+const SMALL_MEMORY: &[(&str, &str)] = &[("TROIKA__LIMITS__MEMORY_BYTES", "50331648")];
+
 /// Who sends and who receives; the names of worlds in [`matrix`].
 const WORLDS: [&str; 4] = ["pika", "amqp", "jms", "rocketmq"];
 
@@ -124,6 +129,7 @@ pub fn cases() -> Vec<Case> {
                     label: format!("{class} {set} {label}"),
                     what: What::Program(vec![program]),
                     seconds: SECONDS,
+                    environment: &[],
                 });
             }
         }
@@ -141,13 +147,26 @@ pub fn cases() -> Vec<Case> {
                 arguments: Vec::new(),
             }]),
             seconds: SECONDS,
+            environment: &[],
         });
     }
+    cases.push(Case {
+        label: "amqp_blocked".into(),
+        what: What::Program(vec![Program {
+            language: Language::Python,
+            program: "amqp_blocked",
+            set: "",
+            arguments: Vec::new(),
+        }]),
+        seconds: SECONDS,
+        environment: SMALL_MEMORY,
+    });
     matrix(&mut cases);
     cases.push(Case {
         label: "never_lose".into(),
         what: What::NeverLose,
         seconds: SECONDS,
+        environment: &[],
     });
     cases
 }
@@ -162,6 +181,7 @@ fn java(class: &'static str, set: &'static str, seconds: u64) -> Case {
             arguments: Vec::new(),
         }]),
         seconds,
+        environment: &[],
     }
 }
 
@@ -215,6 +235,7 @@ fn matrix(cases: &mut Vec<Case>) {
                         label: label.trim_end().into(),
                         what: What::Program(programs),
                         seconds: SECONDS,
+                        environment: &[],
                     });
                 }
             }

@@ -152,16 +152,22 @@ pub struct Troika {
     binary: PathBuf,
     dir: PathBuf,
     ports: Ports,
+    environment: &'static [(&'static str, &'static str)],
     child: Option<Child>,
 }
 
 impl Troika {
     /// Starts a fresh server in `dir` and waits until all its listeners are open.
-    pub fn fresh(binary: &Path, dir: &Path) -> Result<Troika, String> {
+    pub fn fresh(
+        binary: &Path,
+        dir: &Path,
+        environment: &'static [(&'static str, &'static str)],
+    ) -> Result<Troika, String> {
         let mut troika = Troika {
             binary: binary.into(),
             dir: dir.into(),
             ports: Ports::free(),
+            environment,
             child: None,
         };
         troika.start()?;
@@ -182,6 +188,7 @@ impl Troika {
             .args(["--openwire-port", &self.ports.openwire.to_string()])
             .args(["--nameserver-port", &self.ports.nameserver.to_string()])
             .args(["--remoting-port", &self.ports.remoting.to_string()])
+            .envs(self.environment.iter().copied())
             .args(["--remoting-vip-port", &self.ports.remoting_vip.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

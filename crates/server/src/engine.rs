@@ -6,6 +6,9 @@
 //! room is used up, too, the process stops. A message that the log does not hold any more when it is read back is
 //! passed over: it was settled in the meantime.
 
+#[cfg(test)]
+mod fixture;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -76,10 +79,15 @@ impl Engine {
         ring: Arc<dyn Fn() + Send + Sync>,
         clock: &mut Clock,
     ) -> Result<Engine, Fault> {
-        let data_dir = config.data_dir.0.as_path();
         let mut newborn = [0; 16];
         getrandom::fill(&mut newborn)?;
         let options = Options::new(NodeId(u128::from_le_bytes(newborn)), ring);
+        Engine::open_with(config, options, clock)
+    }
+
+    /// The same, over a store of other sizes: a test wants small files.
+    fn open_with(config: &Config, options: Options, clock: &mut Clock) -> Result<Engine, Fault> {
+        let data_dir = config.data_dir.0.as_path();
         let (mut store, recovered) = Store::open(Arc::new(FileDisk::new(data_dir)), options)?;
         let Recovered {
             node: identity,

@@ -251,12 +251,36 @@ impl Conversation {
         };
         let (number, tag) = (consumer.channel, consumer.tag.clone());
         self.forget_consumer(id);
-        if self.capabilities.consumer_cancel_notify {
-            let notice = Method::BasicCancel {
-                consumer_tag: &tag,
-                nowait: true,
-            };
-            self.send(number, &notice, turn);
+        if !self.capabilities.consumer_cancel_notify {
+            return;
+        }
+        // Who deletes a queue under its own consumer hears delete-ok first, as from RabbitMQ:
+        // py-amqp takes a cancel that comes before for the failure of its call.
+        let is_deleting = self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.is_deletion_on(number));
+        if is_deleting {
+            self.cancelled_tags.push(tag);
+            return;
+        }
+        self.notify_cancelled(number, &tag, turn);
+    }
+
+    fn notify_cancelled(&mut self, number: u16, tag: &str, turn: &mut Turn<'_, '_>) {
+        let notice = Method::BasicCancel {
+            consumer_tag: tag,
+            nowait: true,
+        };
+        self.send(number, &notice, turn);
+    }
+
+    /// The deletion that held these notices back is answered.
+    pub fn tell_cancelled(&mut self, number: u16, turn: &mut Turn<'_, '_>) {
+        let tags = std::mem::take(&mut self.cancelled_tags);
+        if self.channels.contains_key(&number) {
+            tags.iter()
+                .for_each(|tag| self.notify_cancelled(number, tag, turn));
         }
     }
 

@@ -80,6 +80,8 @@ pub(super) struct Conversation {
     pub consumers: IdMap<ConsumerId, Consumer>,
     /// Input rests until this is answered.
     pub waiting: Option<Waiting>,
+    /// Consumers that a queue.delete took along on its own channel; told behind its answer.
+    pub cancelled_tags: Vec<Box<str>>,
     /// Holds what basic.get fetches.
     pub getter: Option<ConsumerId>,
     pub notices: Vec<Notice>,
@@ -121,6 +123,7 @@ impl Conversation {
             channels: BTreeMap::new(),
             consumers: IdMap::default(),
             waiting: None,
+            cancelled_tags: Vec::new(),
             getter: None,
             notices: Vec::new(),
             blocked: false,

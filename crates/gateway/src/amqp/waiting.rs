@@ -69,6 +69,13 @@ pub(super) struct Waiting {
     pub what: What,
 }
 
+impl Waiting {
+    /// Whether a queue is being deleted at the wish of this channel.
+    pub fn is_deletion_on(&self, channel: u16) -> bool {
+        self.at.channel == channel && matches!(self.what, What::DeleteQueue { .. })
+    }
+}
+
 /// What is to be done with the answer.
 pub(super) enum What {
     /// What was published is there; now the question itself.
@@ -161,6 +168,9 @@ impl Conversation {
         };
         if let Err(fault) = self.conclude(at, what, result, turn) {
             self.fail(at.channel, at.ids, fault, turn);
+        }
+        if !self.cancelled_tags.is_empty() {
+            self.tell_cancelled(at.channel, turn);
         }
         if self.waiting.is_none() {
             turn.cx.links.resume(self.session);

@@ -7,9 +7,10 @@ use openwire::{
 };
 
 use super::connection::{Connection, Phase, Producer};
-use super::consume::{OWN_SESSION, give_back};
+use super::consume::OWN_SESSION;
 use super::failure::Failure;
 use super::limits::{PRODUCERS_MAX, REFUSED_MS, SESSIONS_MAX};
+use super::returning::{Seen, give_back};
 use super::{OpenwireDoor, Step};
 use crate::access::Denied;
 use crate::door::{Closing, Context};
@@ -142,7 +143,7 @@ impl OpenwireDoor {
     /// The same client on a new socket: the old one goes first, with everything it had.
     fn replace(&mut self, conn: &mut Connection, old: broker::id::SessionId, cx: &mut Context<'_>) {
         if let Some(mut gone) = self.connections.remove(&old) {
-            self.dissolve(&mut gone, -2, cx);
+            self.dissolve(&mut gone, Seen::Unknown, cx);
             gone.closing = true;
             self.connections.insert(old, gone);
         }
@@ -243,7 +244,7 @@ impl OpenwireDoor {
                 if !conn.consumers.contains_key(&key) {
                     return unknown("a consumer", id.to_string());
                 }
-                self.close_consumer(conn, key, last_delivered, cx);
+                self.close_consumer(conn, key, Seen::of_consumer(last_delivered), cx);
             }
             Some(Identity::Producer(id)) => {
                 match conn.producers.remove(&(id.session_id, id.value)) {
@@ -261,7 +262,7 @@ impl OpenwireDoor {
                     .map(|(key, _)| *key)
                     .collect();
                 for key in consumers {
-                    self.close_consumer(conn, key, last_delivered, cx);
+                    self.close_consumer(conn, key, Seen::of_several(last_delivered), cx);
                 }
                 let producers: Vec<_> = conn
                     .producers
@@ -276,7 +277,7 @@ impl OpenwireDoor {
                 }
             }
             Some(Identity::Connection(_)) => {
-                self.dissolve(conn, last_delivered, cx);
+                self.dissolve(conn, Seen::of_several(last_delivered), cx);
                 conn.phase = Phase::Removed;
             }
             Some(Identity::Destination(_) | Identity::Transaction(_) | Identity::Broker(_))
@@ -290,13 +291,9 @@ impl OpenwireDoor {
 
     /// Everything that a connection has goes. What its consumers held goes back first, as far as
     /// it must be told apart; the rest is the broker's doing.
-    pub(super) fn dissolve(
-        &mut self,
-        conn: &mut Connection,
-        last_delivered: i64,
-        cx: &mut Context<'_>,
-    ) {
+    pub(super) fn dissolve(&mut self, conn: &mut Connection, seen: Seen, cx: &mut Context<'_>) {
         if conn.ended {
+            conn.return_now(cx);
             return;
         }
         conn.ended = true;
@@ -314,12 +311,18 @@ impl OpenwireDoor {
                 );
             }
         }
+        let mut rest = Vec::new();
         for (key, consumer) in &consumers {
-            give_back(conn, consumer, last_delivered, cx);
+            rest.append(&mut give_back(conn, consumer, seen, cx));
             self.unwatch(conn.session, *key, consumer);
             self.followers.remove(&(conn.session, *key));
         }
-        cx.pass.push(conn.session, Ask::End);
+        // The end releases what is still held, as seen: it must not overtake the rest.
+        conn.return_later(rest, cx);
+        if seen == Seen::Unknown {
+            conn.return_now(cx);
+        }
+        conn.end(cx);
         conn.transactions.clear();
         conn.transaction_bytes = 0;
         for consumer in consumers

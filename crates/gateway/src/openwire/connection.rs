@@ -13,6 +13,7 @@ use openwire::{
 use super::consumer::{Consumer, ConsumerKey};
 use super::destination::Place;
 use super::failure::Failure;
+use super::returning::Returning;
 use super::transaction::Transaction;
 use super::withheld::Withheld;
 use crate::access::User;
@@ -49,10 +50,14 @@ pub(super) enum Awaited {
     Commit,
     /// What this consumer pulled.
     Pull,
+    /// What a closed consumer had seen went back; the rest may follow.
+    Returned,
+    /// How much waits for this consumer.
+    Waiting,
 }
 
 impl Awaited {
-    const ALL: [Awaited; 7] = [
+    const ALL: [Awaited; 9] = [
         Awaited::Nothing,
         Awaited::Response,
         Awaited::Again,
@@ -60,6 +65,8 @@ impl Awaited {
         Awaited::Attach,
         Awaited::Commit,
         Awaited::Pull,
+        Awaited::Returned,
+        Awaited::Waiting,
     ];
 
     pub fn token(self, number: u64) -> Token {
@@ -104,6 +111,8 @@ pub(super) struct Connection {
     pub transaction_bytes: usize,
     /// Transactions on their way into the log, by the command that commits them.
     pub committing: BTreeMap<u64, Transaction>,
+    /// What closed consumers held and goes back behind what they had seen.
+    pub returning: Returning,
     pub temporaries: usize,
     /// The destination of the last message, taken apart: it mostly comes again.
     pub recent: Option<(Destination, Place)>,
@@ -147,6 +156,7 @@ impl Connection {
             transactions: BTreeMap::new(),
             transaction_bytes: 0,
             committing: BTreeMap::new(),
+            returning: Returning::default(),
             temporaries: 0,
             recent: None,
             barriers: 0,

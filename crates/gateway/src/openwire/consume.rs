@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use broker::filter::Predicate;
-use broker::id::{ConsumerId as Attached, QueueId};
-use broker::pass::{Command as Ask, ConsumerOptions, Credit, Mode, Outcome, Positions};
+use broker::id::{ConsumerId as Attached, Position, QueueId};
+use broker::pass::{Command as Ask, ConsumerOptions, Credit, Mode};
 use broker::topology::Pattern;
 use openwire::{
     BaseCommand, ConsumerControl, ConsumerId, ConsumerInfo, DestinationKind, ExceptionClass,
@@ -18,9 +18,11 @@ use super::durable::Subscription;
 use super::failure::{During, Failure};
 use super::limits::{CONSUMERS_MAX, PARTS_MAX};
 use super::produce::authorize;
+use super::returning::{Seen, give_back};
 use super::wanted::{Wanted, apply, filter, foreign, matching};
 use super::{OpenwireDoor, Step};
 use crate::access::Action;
+use crate::birth::birth;
 use crate::door::Context;
 
 /// The session that every connection has without opening it: the library's own consumer of
@@ -67,9 +69,13 @@ impl OpenwireDoor {
         let wanted = Wanted::sort(places);
         let is_durable = info.subscription_name.is_some();
         if is_durable && (!wanted.advisories.is_empty() || !wanted.queues.is_empty()) {
-            return Err(Failure::jms(
-                "Cannot create a durable subscription for an advisory topic or a queue",
-            ));
+            let what = match wanted.queues.is_empty() {
+                true => "an advisory Topic",
+                false => "a queue",
+            };
+            return Err(Failure::jms(format!(
+                "Cannot create a durable subscription for {what}"
+            )));
         }
         for place in &wanted.queues {
             if self.prepare_queue(conn, place, cx)? == Step::Again {
@@ -108,7 +114,9 @@ impl OpenwireDoor {
             };
         }
         match place.missing_queue(cx.topology) {
-            Some(name) if !place.is_wildcard() => {
+            // A wildcard below a virtual topic is a queue of its own, too, which is born bound to
+            // all topics that the wildcard stands for.
+            Some(name) if !place.is_wildcard() || birth(&name).is_some() => {
                 self.create_queue(conn, &name, cx);
                 Ok(Step::Again)
             }
@@ -258,6 +266,7 @@ impl OpenwireDoor {
             mode,
             credit: direct,
             is_ready: false,
+            next: Position(0),
         });
         if let Some(opening) = &mut consumer.opening {
             opening.left += 1;
@@ -336,7 +345,7 @@ impl OpenwireDoor {
         let base = opening.base;
         match opening.failure.take() {
             Some(failure) => {
-                self.close_consumer(conn, key, 0, cx);
+                self.close_consumer(conn, key, Seen::Nothing, cx);
                 conn.fail(base, &failure, cx);
             }
             None => {
@@ -414,7 +423,7 @@ impl OpenwireDoor {
         &mut self,
         conn: &mut Connection,
         key: ConsumerKey,
-        last_delivered: i64,
+        seen: Seen,
         cx: &mut Context<'_>,
     ) {
         let Some(consumer) = conn.consumers.remove(&key) else {
@@ -431,7 +440,8 @@ impl OpenwireDoor {
                 },
             );
         }
-        give_back(conn, &consumer, last_delivered, cx);
+        let rest = give_back(conn, &consumer, seen, cx);
+        conn.return_later(rest, cx);
         self.unwatch(conn.session, key, &consumer);
         self.followers.remove(&(conn.session, key));
         if consumer.opening.is_none() {
@@ -449,7 +459,7 @@ impl OpenwireDoor {
         if let Some(id) = &control.consumer_id {
             let key = (id.session_id, id.value);
             if control.close {
-                self.close_consumer(conn, key, 0, cx);
+                self.close_consumer(conn, key, Seen::Nothing, cx);
             } else if let Some(consumer) = conn.consumers.get_mut(&key) {
                 consumer.window.resize(control.prefetch);
                 conn.touch(key);
@@ -471,46 +481,5 @@ impl OpenwireDoor {
             let token = Awaited::response(base);
             cx.pass.push(conn.session, Ask::Barrier { token });
         }
-    }
-}
-
-/// What a consumer held goes back in order. Whether the client may have seen a message decides
-/// whether that counts as an attempt: −2 is unknown, −1 and 0 are none of them.
-pub(super) fn give_back(
-    conn: &Connection,
-    consumer: &Consumer,
-    last_delivered: i64,
-    cx: &mut Context<'_>,
-) {
-    let all = last_delivered == -2 || (consumer.is_durable() && last_delivered == 0);
-    let outcome = |sequence: i64| {
-        if all || (last_delivered > 0 && sequence <= last_delivered) {
-            Outcome::ReleaseCounted
-        } else {
-            Outcome::ReleaseUntouched
-        }
-    };
-    let mut held = consumer
-        .dispatched
-        .iter()
-        .filter_map(|one| {
-            one.held
-                .map(|(queue, at)| (queue, at, outcome(one.sequence)))
-        })
-        .peekable();
-    while let Some((queue, position, outcome)) = held.next() {
-        let mut positions = vec![position];
-        while let Some((_, next, _)) = held.next_if(|(q, _, o)| *q == queue && *o == outcome) {
-            positions.push(next);
-        }
-        let positions = Positions::Many(positions);
-        cx.pass.push(
-            conn.session,
-            Ask::Settle {
-                queue,
-                positions,
-                outcome,
-            },
-        );
     }
 }

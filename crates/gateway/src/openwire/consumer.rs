@@ -70,6 +70,8 @@ pub(super) struct Part {
     pub credit: u32,
     /// A fetch would find something.
     pub is_ready: bool,
+    /// Behind the last message that was given or left out, where they are settled at once.
+    pub next: Position,
 }
 
 /// What a part stands for towards the client.

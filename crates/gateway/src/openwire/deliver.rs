@@ -45,6 +45,7 @@ impl OpenwireDoor {
                 };
                 let lease = consumer.part(delivery.consumer).is_some_and(|part| {
                     part.credit = part.credit.saturating_sub(1);
+                    part.next = delivery.position.next();
                     part.mode == Mode::Lease
                 });
                 let held = lease.then_some((delivery.queue, delivery.position));
@@ -54,6 +55,12 @@ impl OpenwireDoor {
                     held,
                     is_committing: false,
                 });
+                if !lease {
+                    self.note_slow(conn, key, cx);
+                }
+                let Some(consumer) = conn.consumers.get(&key) else {
+                    return;
+                };
                 // With a shared window every queue gives only what was fetched.
                 if consumer.shares {
                     conn.touch(key);
@@ -257,9 +264,8 @@ fn mourn(message: &mut Message<'_>, deaths: &[Death]) {
             properties.push((JavaString::from(key), value));
         }
     };
-    if let Some(expires) = death.expires {
-        set("originalExpiration", Value::Long(expires.0.cast_signed()));
-    }
+    let expires = death.expires.map_or(0, |expires| expires.0.cast_signed());
+    set("originalExpiration", Value::Long(expires));
     let cause = match (&death.cause, death.reason) {
         (Some(cause), _) => Some(cause.to_string()),
         (None, DeathReason::Expired) => death

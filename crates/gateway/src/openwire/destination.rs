@@ -81,9 +81,9 @@ pub(super) fn places(destination: &Destination) -> Result<(Vec<Place>, Options),
     for part in names.split(',') {
         let part = part.trim();
         let (kind, name) = qualifier(part).unwrap_or((destination.kind, part));
+        // Nothing between two commas is nothing, as in the original.
         if name.is_empty() {
-            let message = format!("Invalid destination name: '{destination}'");
-            return Err(Failure::new(ExceptionClass::InvalidDestination, message));
+            continue;
         }
         let place = Place::new(kind, name);
         if !places.contains(&place) {
@@ -93,6 +93,10 @@ pub(super) fn places(destination: &Destination) -> Result<(Vec<Place>, Options),
             let message = format!("A composite destination has at most {COMPOSITE_MAX} parts");
             return Err(Failure::new(ExceptionClass::ResourceAllocation, message));
         }
+    }
+    if places.is_empty() {
+        let message = format!("Invalid destination name: '{destination}'");
+        return Err(Failure::new(ExceptionClass::InvalidDestination, message));
     }
     Ok((places, options))
 }
@@ -164,7 +168,8 @@ mod tests {
         );
         assert_eq!(options.consumer("exclusive"), Some("true"));
         assert_eq!(options.consumer("x"), None);
-        assert!(places(&Destination::queue("A,,B")).is_err());
+        assert_eq!(places(&Destination::queue("A,,B,")).unwrap().0.len(), 2);
+        assert!(places(&Destination::queue(",,")).is_err());
         assert!(places(&Destination::queue("")).is_err());
         assert!(single(&Destination::queue("A,B")).is_err());
         let many = (0..300)

@@ -30,6 +30,13 @@ pub(super) const UNACKNOWLEDGED_MAX: u32 = 1_000_000;
 pub(super) const PARTS_MAX: usize = 4_096;
 /// Parts of one composite destination.
 pub(super) const COMPOSITE_MAX: usize = 256;
+/// Messages that wait for a consumer of topics beyond its window; older ones are dropped. It is
+/// the `pendingMessageLimitStrategy` of the configuration that ActiveMQ comes with.
+pub(super) const PENDING_MAX: u64 = 1_000;
+/// How often slow consumers are looked at.
+pub(super) const SLOW_CHECK_MS: u64 = 1_000;
+/// Messages that are dropped with one command.
+pub(super) const DROPPED_AT_ONCE_MAX: u64 = 65_536;
 /// Pulls of one consumer that wait.
 pub(super) const PULLS_MAX: usize = 1_024;
 

@@ -46,6 +46,8 @@ mod names;
 mod obey;
 mod produce;
 mod pull;
+mod returning;
+mod slow;
 mod temporary;
 mod transaction;
 pub mod view;
@@ -55,7 +57,7 @@ mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use broker::event::Event;
+use broker::event::{Answer, Event};
 use broker::id::{Millis, SessionId};
 use broker::map::IdMap;
 use broker::pass::Destination as Target;
@@ -71,6 +73,7 @@ use connection::{Awaited, Connection, Phase};
 use consumer::ConsumerKey;
 use failure::Failure;
 use limits::HANDSHAKE_MS;
+use returning::Seen;
 use temporary::TemporaryKey;
 use wanted::is_followed;
 use watchers::{Users, Watchers};
@@ -216,6 +219,7 @@ impl OpenwireDoor {
             return;
         }
         self.expire_pulls(conn, cx);
+        self.look_for_slow(conn, cx);
         if let Some(at) = Self::next_pull_end(conn) {
             self.check_at(conn, at);
         }
@@ -312,8 +316,15 @@ impl Door for OpenwireDoor {
                 token,
                 result,
             } => {
+                let status = match result {
+                    Ok(Answer::Status(status)) => Some(status),
+                    _ => None,
+                };
                 let result = result.map(drop);
-                self.with(session, |door, conn| door.answered(conn, token, result, cx));
+                self.with(session, |door, conn| match status {
+                    Some(status) => door.waiting(conn, token, status, cx),
+                    None => door.answered(conn, token, result, cx),
+                });
             }
             Event::Got {
                 session,
@@ -383,7 +394,7 @@ impl Door for OpenwireDoor {
         let Some(mut conn) = self.connections.remove(&session) else {
             return;
         };
-        self.dissolve(&mut conn, -2, cx);
+        self.dissolve(&mut conn, Seen::Unknown, cx);
         if let Some(at) = conn.check {
             self.checks.remove(&(at, session));
         }

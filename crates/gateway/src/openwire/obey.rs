@@ -126,17 +126,11 @@ impl OpenwireDoor {
                 .map_err(|failure| (failure, ack.transaction_id.clone())),
             command => {
                 let failed = refused.map(|refusal| refused_during(conn, &command, &refusal));
-                if let Some(failure) = failed {
-                    return Err(alone(failure));
+                match failed {
+                    Some(failure) => Err(alone(failure)),
+                    None if self.withhold_behind(conn, &command) => Ok(Step::Taken),
+                    None => self.manage(conn, command, cx).map_err(alone),
                 }
-                let command = match self.withholds(conn) {
-                    true => match self.withhold_behind(conn, command) {
-                        Ok(step) => return Ok(step),
-                        Err(command) => command,
-                    },
-                    false => command,
-                };
-                self.manage(conn, command, cx).map_err(alone)
             }
         }
     }
@@ -203,6 +197,9 @@ impl OpenwireDoor {
                 // A queue that is gone has nothing.
                 self.pulled(conn, Attached(number), None, cx);
             }
+            Awaited::Returned => conn.returned(number, cx),
+            // The queue has gone, and its consumer hears of it.
+            Awaited::Waiting => {}
         }
     }
 }

@@ -96,7 +96,7 @@ impl OpenwireDoor {
                 if known_is_other(conn, &destination) {
                     conn.recent = Some((destination, place.clone()));
                 }
-                let outgoing = self.outgoing(conn, message, place, 0)?;
+                let outgoing = self.outgoing(conn, message, place, 0, cx.now)?;
                 self.take(conn, message, outgoing, cx)?;
             }
             None => {
@@ -143,12 +143,15 @@ impl OpenwireDoor {
     fn outgoing(
         &mut self,
         conn: &Connection,
-        message: &Message<'_>,
+        message: &mut Message<'_>,
         place: Place,
         copy: usize,
+        now: Millis,
     ) -> Result<Outgoing, Failure> {
         let mut record = std::mem::take(&mut self.scratch);
         record.clear();
+        // Selectors of subscribers may ask for it.
+        message.broker_in_time = now.0.cast_signed();
         let body = encode_canonical(message, &mut record)
             .map_err(|error| Failure::jms(format!("The message cannot be stored: {error}")))?;
         let resendable = message.persistent && conn.info.fault_tolerant;
@@ -208,7 +211,7 @@ impl OpenwireDoor {
             if is_composite {
                 message.original_destination = composite.clone();
             }
-            copies.push(self.outgoing(conn, message, place, copy)?);
+            copies.push(self.outgoing(conn, message, place, copy, cx.now)?);
         }
         if let Some(id) = &message.transaction_id {
             for copy in copies {

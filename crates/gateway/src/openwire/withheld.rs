@@ -117,26 +117,25 @@ impl OpenwireDoor {
         Ok(Step::Taken)
     }
 
-    /// Keeps a command that must not overtake the sends before it, or is one itself; gives back
-    /// any other.
-    pub(super) fn withhold_behind<'a>(
-        &mut self,
-        conn: &mut Connection,
-        command: Command<'a>,
-    ) -> Result<Step, Command<'a>> {
+    /// Keeps a command that must not overtake the sends before it, or is one itself; tells
+    /// whether it did.
+    pub(super) fn withhold_behind(&mut self, conn: &mut Connection, command: &Command<'_>) -> bool {
+        if !self.withholds(conn) {
+            return false;
+        }
         match command {
-            Command::TransactionInfo(info) if commits_sends(conn, &info) => {
-                conn.withheld.push(Kept::Commit(info));
-                Ok(Step::Taken)
+            Command::TransactionInfo(info) if commits_sends(conn, info) => {
+                conn.withheld.push(Kept::Commit(info.clone()));
+                true
             }
             Command::RemoveInfo(info)
                 if !conn.withheld.is_empty()
                     && matches!(info.object_id, Some(Identity::Connection(_))) =>
             {
-                conn.withheld.push(Kept::Leave(info));
-                Ok(Step::Taken)
+                conn.withheld.push(Kept::Leave(info.clone()));
+                true
             }
-            other => Err(other),
+            _ => false,
         }
     }
 

@@ -288,6 +288,15 @@ impl Client {
         world.send(self.session, &bytes);
     }
 
+    /// Frames that come together, so that one pass carries them out.
+    pub fn tell_together(&mut self, world: &mut World, commands: &[Command<'_>]) {
+        let mut bytes = Vec::new();
+        for command in commands {
+            self.encoder.encode(command, &mut bytes).expect("fits");
+        }
+        world.send(self.session, &bytes);
+    }
+
     /// What was heard since the last time.
     pub fn hear(&mut self, world: &mut World) -> Vec<String> {
         self.unread.extend(world.take(self.session));

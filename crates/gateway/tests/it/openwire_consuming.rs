@@ -149,6 +149,10 @@ fn a_poisoned_message_goes_to_the_dead_letters_with_its_story() {
         Some("java.lang.Throwable: Exceeded redelivery policy max redelivery limit of 6")
     );
     assert_eq!(
+        text_property(dead, "originalExpiration").as_deref(),
+        Some("Long(0)")
+    );
+    assert_eq!(
         dead.message_id.as_ref().unwrap().producer_sequence_id,
         client.given[0]
             .message

@@ -32,6 +32,9 @@ pub struct World {
     entropy: u64,
     consumers: u64,
     connections: u64,
+    log_is_slow: bool,
+    /// What a slow log has taken and not synced.
+    unsynced: Option<Index>,
 }
 
 /// What was logged, and the records that can be read.
@@ -87,6 +90,8 @@ impl World {
             entropy: 0,
             consumers: 0,
             connections: 0,
+            log_is_slow: false,
+            unsynced: None,
         }
     }
 
@@ -204,6 +209,11 @@ impl World {
         self.node.disk_full(is_full);
     }
 
+    /// From now on what is logged is durable one step later.
+    pub fn slow_log(&mut self) {
+        self.log_is_slow = true;
+    }
+
     /// Whether a door has stopped reading from a peer.
     pub fn rests(&self, session: SessionId) -> bool {
         let link = self.links.links.get(&session);
@@ -268,7 +278,7 @@ impl World {
                 .map(|(id, _)| *id);
             if let Some(session) = stirred {
                 self.read(session);
-            } else if self.node.has_work() {
+            } else if self.node.has_work() || self.unsynced.is_some() {
                 self.step(Pass::default());
             } else {
                 return;
@@ -303,6 +313,11 @@ impl World {
         for frame in std::mem::take(&mut effects.frames) {
             synced = self.log.append(frame).or(synced);
         }
+        // A slow log is behind by one step.
+        let synced = match self.log_is_slow {
+            true => std::mem::replace(&mut self.unsynced, synced),
+            false => synced,
+        };
         if let Some(index) = synced {
             self.node.synced(index);
         }

@@ -8,8 +8,11 @@
 //! FILL n         → n times x
 //! PING           → PONG
 //! SLOW           wait for a barrier before the next command → OK
+//! WATCH          tell alarms, as they are and as they change → ALARM none, memory, disk, both
 //! CLOSE how      now, sent, grace, each after writing BYE
 //! ```
+//!
+//! Under an alarm a session that publishes rests after its first message, as AMQP has it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use broker::id::{Durability, Millis, QueueId, SessionId, Token};
 use broker::pass::{Command, ConsumerOptions, Credit, Destination, Mode, Publish, Sharing};
 use broker::record::{Envelope, Language, Record};
 use broker::topology::{Change, QueueOptions, QueueSpec, TopologyFact};
-use gateway::door::{Closing, Context, Door, Peer};
+use gateway::door::{Alarms, Closing, Context, Door, Peer};
 
 /// No more commands are carried out while so much waits to be sent.
 const CROWD_BYTES: usize = 256 << 10;
@@ -37,6 +40,7 @@ pub struct Gauge {
 pub struct LineDoor {
     sessions: HashMap<SessionId, Line>,
     gauge: Gauge,
+    alarms: Alarms,
 }
 
 #[derive(Default)]
@@ -45,6 +49,8 @@ struct Line {
     /// The next command is not looked at before this is answered.
     waits_for: Option<(Token, Answer)>,
     discards: bool,
+    watches: bool,
+    rests: bool,
 }
 
 /// What to say when the answer comes.
@@ -83,6 +89,10 @@ impl LineDoor {
                 cx.pass.push(session, Command::Barrier { token });
                 state.waits_for = Some((token, Answer::Ok));
             }
+            "WATCH" => {
+                state.watches = true;
+                say(session, words_of(self.alarms), cx);
+            }
             "CLOSE" => {
                 say(session, "BYE", cx);
                 let closing = match rest {
@@ -105,7 +115,13 @@ impl LineDoor {
                     return false;
                 };
                 match verb {
-                    "PUB" => publish(session, token, id, queue, text, cx),
+                    "PUB" => {
+                        publish(session, token, id, queue, text, cx);
+                        if self.alarms.any() {
+                            state.rests = true;
+                            cx.links.stop_reading(session);
+                        }
+                    }
                     "SUB" => {
                         attach(session, token, id, Mode::Settled, cx);
                         state.waits_for = Some((token, Answer::Ok));
@@ -136,6 +152,15 @@ impl LineDoor {
         out.push(b'\n');
         let unsent = cx.links.unsent(delivery.session);
         self.gauge.unsent_max.fetch_max(unsent, Ordering::Relaxed);
+    }
+}
+
+fn words_of(alarms: Alarms) -> &'static str {
+    match (alarms.memory, alarms.disk) {
+        (false, false) => "ALARM none",
+        (true, false) => "ALARM memory",
+        (false, true) => "ALARM disk",
+        (true, true) => "ALARM both",
     }
 }
 
@@ -217,7 +242,7 @@ impl Door for LineDoor {
             if state.discards {
                 return bytes.len();
             }
-            if state.waits_for.is_some() || cx.links.unsent(session) > CROWD_BYTES {
+            if state.rests || state.waits_for.is_some() || cx.links.unsent(session) > CROWD_BYTES {
                 return consumed;
             }
             let rest = &bytes[consumed..];
@@ -275,6 +300,19 @@ impl Door for LineDoor {
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) {}
+
+    fn alarmed(&mut self, alarms: Alarms, cx: &mut Context<'_>) {
+        assert_ne!(alarms, self.alarms, "only a change is told");
+        self.alarms = alarms;
+        for (session, state) in &mut self.sessions {
+            if state.watches {
+                say(*session, words_of(alarms), cx);
+            }
+            if !alarms.any() && std::mem::take(&mut state.rests) {
+                cx.links.read_again(*session);
+            }
+        }
+    }
 
     fn stopping(&mut self, cx: &mut Context<'_>) {
         for session in self.sessions.keys() {

@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -266,6 +266,86 @@ fn answers_that_nobody_reads_stop_the_reading() {
     let unsent_max = server.gauge.unsent_max.load(Ordering::Relaxed);
     assert!(unsent_max < 1 << 20, "{unsent_max} bytes waited");
     server.stop();
+}
+
+/// Writes until the socket takes nothing for a while; returns how many bytes it took.
+fn write_until_it_stalls(socket: &mut TcpStream, bytes: &[u8]) -> usize {
+    socket
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let mut written = 0;
+    while written < bytes.len() {
+        match socket.write(&bytes[written..]) {
+            Ok(count) => written += count,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(e) => panic!("{e}"),
+        }
+    }
+    socket.set_write_timeout(Some(DEADLINE)).unwrap();
+    written
+}
+
+#[test]
+fn publishers_rest_until_consumers_have_freed_memory() {
+    const COUNT: usize = 96;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.memory_bytes = Some(16 << 20);
+    let server = Running::start(config);
+    let mut watcher = server.connect();
+    assert_eq!(watcher.ask("WATCH"), "ALARM none");
+    let mut publisher = server.connect();
+    let padding = "p".repeat(1 << 20);
+    let line = |number: usize| format!("PUB vjobs {number} {padding}\n");
+    let bytes: Vec<u8> = (0..COUNT).flat_map(|n| line(n).into_bytes()).collect();
+    let socket = publisher.lines.get_mut();
+    let written = write_until_it_stalls(socket, &bytes);
+    // What the sockets hold was taken, too.
+    assert!(written < 48 << 20, "{written} bytes were taken");
+    assert_eq!(watcher.line(), "ALARM memory");
+    // Who publishes from now on rests after it, and who does not goes on.
+    let mut late = server.connect();
+    assert_eq!(late.ask("PUB vother x"), "STORED");
+    late.send("PING");
+    assert_eq!(watcher.ask("PING"), "PONG");
+    let writer = std::thread::spawn({
+        let mut socket = publisher.lines.get_ref().try_clone().unwrap();
+        move || socket.write_all(&bytes[written..]).unwrap()
+    });
+    let mut consumer = server.connect();
+    assert_eq!(consumer.ask("SUB vjobs"), "OK");
+    for number in 0..COUNT {
+        let line = consumer.line();
+        assert_eq!(line.split(' ').nth(1), Some(number.to_string().as_str()));
+    }
+    writer.join().unwrap();
+    for _ in 0..COUNT {
+        assert_eq!(publisher.line(), "STORED");
+    }
+    assert_eq!(late.line(), "PONG");
+    // It may have come again while the rest was sent; it does not stay.
+    assert_eq!(watcher.line(), "ALARM none");
+    server.stop();
+}
+
+#[test]
+fn publishers_rest_while_the_disk_is_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.disk_free_bytes = u64::MAX;
+    let server = Running::start(config);
+    let mut watcher = server.connect();
+    assert_eq!(watcher.ask("WATCH"), "ALARM disk");
+    let mut publisher = server.connect();
+    assert_eq!(publisher.ask("PUB jobs first"), "STORED");
+    publisher.send("PUB jobs second");
+    let mut consumer = server.connect();
+    assert_eq!(consumer.ask("SUB jobs"), "OK");
+    assert_eq!(consumer.line(), "MSG first");
+    assert_eq!(consumer.ask("PING"), "PONG", "and nothing before it");
+    server.stop();
+    // The second one was never read.
+    assert_eq!(publisher.line(), "STOPPING");
 }
 
 #[test]
