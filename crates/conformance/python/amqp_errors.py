@@ -79,6 +79,7 @@ def preconditions(s):
     s.closes_channel(connection, 406, f"{pre}unknown delivery tag 1", lambda c: c.basic_reject(1))
     s.closes_channel(connection, 406, f"{pre}user_id property set to 'somebody' but authenticated user was 'guest'",
                      lambda c: c.basic_publish("", q, b"", pika.BasicProperties(user_id="somebody")))
+    s.closes_channel(connection, 406, f"{pre}channel is not transactional", lambda c: c.tx_commit())
     s.closes_channel(connection, 406, f"{pre}invalid expiration 'soon': no_integer",
                      lambda c: c.basic_publish("", q, b"", pika.BasicProperties(expiration="soon")))
     channel.queue_delete(q)

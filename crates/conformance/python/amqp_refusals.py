@@ -19,7 +19,8 @@ def arguments(s):
     for kind in ("quorum", "stream"):
         s.closes_channel(
             connection, 406,
-            f"PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue '{queue}' in vhost '/': \"not supported yet\"",
+            f"PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue '{queue}' in vhost '/': "
+            f"\"queue type '{kind}' is not supported yet\"",
             lambda c: c.queue_declare(queue, durable=True, arguments={"x-queue-type": kind}))
     # Nothing was declared on the way, and an argument that RabbitMQ does not know is no obstacle.
     s.closes_channel(connection, 404, f"NOT_FOUND - no queue '{queue}' in vhost '/'",
@@ -31,7 +32,7 @@ def arguments(s):
 
 
 def classes(s):
-    s.closes_connection(540, "NOT_IMPLEMENTED - the tx class is not supported yet",
+    s.closes_connection(540, "NOT_IMPLEMENTED - tx.select is not supported yet",
                         lambda connection: connection.channel().tx_select())
 
 

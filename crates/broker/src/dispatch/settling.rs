@@ -1,7 +1,6 @@
 //! Settling: what becomes of messages that were handed out, and of those that leave otherwise.
 
-use super::reads::DoomedLater;
-use super::{DOOMED_MAX, Dispatch, Doomed, Fate, Out};
+use super::{Dispatch, Doomed, Fate, Out};
 use crate::id::{Position, QueueId, SessionId};
 use crate::ledger::{Fact, Ledger, Lookup, Reason, Settled};
 use crate::pass::Outcome;
@@ -17,12 +16,9 @@ impl Dispatch {
         outcome: &Outcome,
         ledger: &Ledger,
     ) {
-        let Some(state) = Self::queue(&mut self.queues, queue, ledger) else {
+        let Some((state, known)) = Self::queue(&mut self.queues, queue, ledger) else {
             return;
         };
-        let known = ledger
-            .queue(queue)
-            .expect("dispatch has no queue that the ledger has not");
         let lease = match state.out.get(&position) {
             Some(Out::Settling | Out::Returning) => return,
             Some(Out::Leased {
@@ -32,7 +28,6 @@ impl Dispatch {
             None if known.pages.is_live(position) => None,
             None => return,
         };
-        let attempts = known.attempts(position);
         match outcome {
             Outcome::Accept => {
                 state.take_out(position, Out::Settling);
@@ -50,7 +45,7 @@ impl Dispatch {
                     return;
                 }
                 state.out.insert(position, Out::Returning);
-                let attempts = attempts + 1;
+                let attempts = known.attempts(position) + 1;
                 self.wanted.facts.push(Fact::Returned {
                     queue,
                     position,
@@ -58,30 +53,17 @@ impl Dispatch {
                 });
             }
             Outcome::Reject { fallback, cause } => {
-                let (fallback, cause) = (fallback.clone(), cause.clone());
                 let fate = Fate::Died {
                     reason: DeathReason::Rejected,
-                    fallback,
-                    cause,
+                    fallback: fallback.clone(),
+                    cause: cause.clone(),
                 };
                 self.doom(queue, position, fate, ledger);
             }
-            Outcome::Expired => {
-                let reason = DeathReason::Expired;
-                let fate = Fate::Died {
-                    reason,
-                    fallback: None,
-                    cause: None,
-                };
-                self.doom(queue, position, fate, ledger);
-            }
+            Outcome::Expired => self.doom(queue, position, Fate::EXPIRED, ledger),
             Outcome::Forward(forward) => {
-                self.doom(
-                    queue,
-                    position,
-                    Fate::Forward(forward.clone(), session),
-                    ledger,
-                );
+                let fate = Fate::Forward(forward.clone(), session);
+                self.doom(queue, position, fate, ledger);
             }
         }
     }
@@ -89,38 +71,17 @@ impl Dispatch {
     /// Takes a live position out for good; the node says where it goes. If its page is not in
     /// memory, the reference is found when the page has been loaded.
     pub(super) fn doom(&mut self, queue: QueueId, position: Position, fate: Fate, ledger: &Ledger) {
-        let known = ledger.queue(queue).expect("a live position has a queue");
-        let attempts = known.attempts(position);
-        let state = self
-            .queues
-            .get_mut(&queue)
-            .expect("looked up by the caller");
+        let (state, known) =
+            Self::queue(&mut self.queues, queue, ledger).expect("a live position has a queue");
         match known.pages.get(position) {
             Lookup::Entry(entry) => {
                 state.take_out(position, Out::Settling);
-                let (serial, message) = (self.wanted.begin_doom(), ledger.message(entry));
-                let doomed = Doomed {
-                    serial,
-                    queue,
-                    position,
-                    message,
-                    fate,
-                    attempts,
-                };
-                self.wanted.doomed.push(doomed);
+                self.wanted
+                    .doom(queue, position, ledger.message(entry), fate);
             }
             Lookup::Spilled(slot) => {
                 state.take_out(position, Out::Settling);
-                let serial = self.wanted.begin_doom();
-                let doomed = DoomedLater {
-                    slot,
-                    serial,
-                    queue,
-                    position,
-                    fate,
-                    attempts,
-                };
-                self.reads.doom_later(doomed);
+                self.wanted.doom_unread(slot, queue, position, fate);
             }
             Lookup::Absent => {}
         }
@@ -128,10 +89,9 @@ impl Dispatch {
 
     /// Takes everything that is ready out of a queue; tells how much that was.
     pub fn purge(&mut self, queue: QueueId, ledger: &Ledger) -> u64 {
-        let Some(state) = Self::queue(&mut self.queues, queue, ledger) else {
+        let Some((state, known)) = Self::queue(&mut self.queues, queue, ledger) else {
             return 0;
         };
-        let known = ledger.queue(queue).expect("looked up above");
         let ready = state.ready(known);
         for position in std::mem::take(&mut state.returned).into_keys() {
             if position < state.cursor {
@@ -199,20 +159,17 @@ impl Dispatch {
 
     /// The serial of the last message that was doomed.
     pub fn last_doomed(&self) -> u64 {
-        self.wanted.next_serial
+        self.wanted.last_serial()
     }
 
     /// Whether a message with this serial, or one doomed before, is still on its way out.
     pub fn is_dooming(&self, serial: u64) -> bool {
-        self.wanted
-            .dooming
-            .first()
-            .is_some_and(|first| *first <= serial)
+        self.wanted.is_undecided_up_to(serial)
     }
 
     /// It is decided where a doomed message goes.
     pub fn doom_decided(&mut self, serial: u64) {
-        self.wanted.dooming.remove(&serial);
+        self.wanted.decided(serial);
     }
 
     /// A doomed message could not go where it should and is free again.
@@ -226,22 +183,7 @@ impl Dispatch {
 
     /// Settles a doomed message that goes nowhere.
     pub fn settle_now(&mut self, doomed: &Doomed, reason: Reason) {
-        self.wanted.settle(
-            doomed.queue,
-            doomed.position..doomed.position.next(),
-            reason,
-        );
-    }
-
-    pub(super) fn is_burdened(&self) -> bool {
-        self.wanted.dooming.len() >= DOOMED_MAX
-    }
-
-    /// Whether a live position is neither handed out nor on its way to be settled.
-    pub(super) fn is_free(&mut self, queue: QueueId, position: Position, ledger: &Ledger) -> bool {
-        Self::queue(&mut self.queues, queue, ledger).is_some_and(|state| {
-            let fresh = position >= state.cursor && !state.out.contains_key(&position);
-            fresh || state.returned.contains_key(&position)
-        })
+        let range = doomed.position..doomed.position.next();
+        self.wanted.settle(doomed.queue, range, reason);
     }
 }

@@ -6,7 +6,6 @@
 use super::{Dispatch, Fate};
 use crate::id::{Millis, Position, QueueId};
 use crate::ledger::{Ledger, Lookup};
-use crate::record::DeathReason;
 
 /// From the end of one sweep to the next.
 const EVERY_MS: u64 = 30_000;
@@ -54,7 +53,7 @@ impl Dispatch {
                 self.sweep.at = (queue, Position(0));
             }
             self.sweep_queue(queue, ledger, now, &mut looks);
-            if looks == 0 || self.is_burdened() {
+            if looks == 0 || self.wanted.is_burdened() {
                 self.sweep.next = Some(now.plus(STEP_MS));
                 return;
             }
@@ -68,20 +67,14 @@ impl Dispatch {
         };
         *looks -= 1;
         while *looks > 0
-            && !self.is_burdened()
+            && !self.wanted.is_burdened()
             && let Some(position) = known.pages.next_live(self.sweep.at.1)
         {
             *looks -= 1;
             self.sweep.at.1 = match known.pages.get(position) {
                 Lookup::Entry(entry) => {
                     if entry.has_expired(now) && self.is_free(queue, position, ledger) {
-                        let reason = DeathReason::Expired;
-                        let fate = Fate::Died {
-                            reason,
-                            fallback: None,
-                            cause: None,
-                        };
-                        self.doom(queue, position, fate, ledger);
+                        self.doom(queue, position, Fate::EXPIRED, ledger);
                     }
                     position.next()
                 }
@@ -89,5 +82,10 @@ impl Dispatch {
                 Lookup::Absent => position.next(),
             };
         }
+    }
+
+    fn is_free(&mut self, queue: QueueId, position: Position, ledger: &Ledger) -> bool {
+        Self::queue(&mut self.queues, queue, ledger)
+            .is_some_and(|(state, _)| state.is_free(position))
     }
 }

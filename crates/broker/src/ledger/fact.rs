@@ -250,6 +250,22 @@ impl Fact {
         })
     }
 
+    /// The change of the topology that it is, if it is one.
+    pub fn topology(&self) -> Option<&TopologyFact> {
+        match self {
+            Fact::Topology(fact) => Some(fact),
+            Fact::Settled { .. }
+            | Fact::Returned { .. }
+            | Fact::Offered { .. }
+            | Fact::Fired { .. }
+            | Fact::Trimmed { .. }
+            | Fact::Cursor { .. }
+            | Fact::Producer { .. }
+            | Fact::Prepared { .. }
+            | Fact::Decided { .. } => None,
+        }
+    }
+
     /// Reads facts to the end of the bytes.
     pub fn decode_all(bytes: &[u8]) -> Result<Vec<Fact>, Undecodable> {
         let mut reader = Reader::new(bytes);

@@ -5,23 +5,26 @@
 //! Caveat: messages kept for later stand in one ordered map in memory, about 64 bytes each; a
 //! checkpoint writes all of them. Pages for them matter from some hundred thousand on.
 
+mod apply;
 mod checkpoint;
 mod fact;
 mod pages;
 mod producers;
+mod spilled;
 
+pub use apply::{Applied, Settled};
 pub use fact::{Decision, Fact, Reason};
 pub use pages::{Lookup, PAGE_ENTRIES, Pages, entries_from};
+pub use spilled::PageOwner;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::entry::{Entry, EntryFlags};
+use crate::entry::Entry;
 use crate::event::PageSlot;
 use crate::id::{GroupId, Index, MessageRef, Millis, PartitionId, Position, QueueId, ShardId};
 use crate::map::IdMap;
-use crate::pass::{Destination, Head};
-use crate::topology::TopologyFact;
+use crate::pass::Head;
 use producers::Producers;
 
 /// The ledger of one shard.
@@ -70,28 +73,6 @@ pub struct Kept {
     pub due: Millis,
     pub index: Index,
     pub slot: u16,
-}
-
-/// Who has something new after a frame was applied; dispatch looks there.
-#[derive(Debug, Default)]
-pub struct Applied {
-    pub queues: Vec<QueueId>,
-    pub partitions: Vec<PartitionId>,
-    /// Where each message of the frame stands in its first partition, by slot.
-    pub placed: Vec<(u16, PartitionId, Position)>,
-    /// Ranges that were settled.
-    pub settled: Vec<Settled>,
-    pub returned: Vec<(QueueId, Position)>,
-    pub removed: Vec<QueueId>,
-}
-
-/// A range that was settled, and how many live positions that were.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settled {
-    pub queue: QueueId,
-    pub range: std::ops::Range<Position>,
-    pub reason: Reason,
-    pub count: u64,
 }
 
 impl Ledger {
@@ -157,7 +138,7 @@ impl Ledger {
         entry.message(self.shard)
     }
 
-    /// The pages of a partition and its first offset; empty ones for one without messages.
+    /// The pages of a partition and its first offset, if it ever held a message.
     pub fn partition(&self, partition: PartitionId) -> Option<(&Pages, Position)> {
         self.partitions
             .get(&partition)
@@ -172,7 +153,7 @@ impl Ledger {
         self.producers.last(producer)
     }
 
-    /// The first kept message, if it is due.
+    /// The kept messages that are due, in order.
     pub fn due(&self, now: Millis) -> impl Iterator<Item = (Kept, Entry)> + '_ {
         self.kept
             .iter()
@@ -190,341 +171,9 @@ impl Ledger {
         self.kept.range(from..).next().map(|(kept, _)| kept.due)
     }
 
-    /// Applies one frame. Frames come in the order of their index, each once.
-    pub fn apply(&mut self, index: Index, time: Millis, heads: &[Head], facts: &[Fact]) -> Applied {
-        assert!(index > self.applied, "frame {index} after {}", self.applied);
-        self.applied = index;
-        self.time = self.time.max(time);
-        let mut applied = Applied::default();
-        // First what the messages of this frame rely on: a queue that is created with them, and
-        // the earlier parts of their transaction.
-        for fact in facts {
-            match fact {
-                Fact::Topology(fact @ TopologyFact::QueueSet { .. }) => {
-                    self.apply_topology(fact, &mut applied);
-                }
-                Fact::Decided {
-                    transaction,
-                    decision,
-                } => {
-                    self.decide(*transaction, *decision, &mut applied);
-                }
-                Fact::Settled { .. }
-                | Fact::Returned { .. }
-                | Fact::Offered { .. }
-                | Fact::Fired { .. }
-                | Fact::Trimmed { .. }
-                | Fact::Cursor { .. }
-                | Fact::Producer { .. }
-                | Fact::Prepared { .. }
-                | Fact::Topology(_) => {}
-            }
-        }
-        let prepared = facts.iter().find_map(|fact| match fact {
-            Fact::Prepared { transaction } => Some(*transaction),
-            Fact::Settled { .. }
-            | Fact::Returned { .. }
-            | Fact::Offered { .. }
-            | Fact::Fired { .. }
-            | Fact::Trimmed { .. }
-            | Fact::Cursor { .. }
-            | Fact::Producer { .. }
-            | Fact::Decided { .. }
-            | Fact::Topology(_) => None,
-        });
-        match prepared {
-            Some(transaction) => {
-                let held = self.prepared.entry(transaction).or_default();
-                let slots = heads.iter().enumerate();
-                held.extend(slots.map(|(slot, head)| (index, slot as u16, head.clone())));
-            }
-            None => {
-                for (slot, head) in heads.iter().enumerate() {
-                    self.store(index, self.time, slot as u16, head, &mut applied);
-                }
-            }
-        }
-        for fact in facts {
-            self.apply_fact(fact, &mut applied);
-        }
-        applied.queues.dedup();
-        applied.partitions.dedup();
-        applied
-    }
-
-    fn store(&mut self, index: Index, time: Millis, slot: u16, head: &Head, applied: &mut Applied) {
-        let summary = head.summary;
-        for destination in head.destinations.as_slice() {
-            match *destination {
-                Destination::Queue(id) => {
-                    // Deleted since it was routed: the message is nobody's.
-                    let Some(queue) = self.queues.get_mut(&id) else {
-                        continue;
-                    };
-                    let ttl = queue.ttl_ms.map(|ttl| time.plus(ttl));
-                    let expires = summary.expires.into_iter().chain(ttl).min();
-                    let (flags, aux) = match expires {
-                        Some(at) => (
-                            summary.flags.with(EntryFlags::EXPIRES),
-                            Entry::expiry_aux(at.max(Millis(1)), time),
-                        ),
-                        None => (summary.flags, 0),
-                    };
-                    queue
-                        .pages
-                        .push(Entry::new(index, slot, flags, head.size, aux), time);
-                    if expires.is_some() {
-                        self.expiring.insert(id);
-                    }
-                    applied.queues.push(id);
-                }
-                Destination::Partition(id) => {
-                    let entry = Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
-                    let partition = self.partitions.entry(id).or_default();
-                    let position = partition.pages.push(entry, time);
-                    applied.placed.push((slot, id, position));
-                    applied.partitions.push(id);
-                }
-                Destination::Timer(due) => {
-                    let entry = Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
-                    self.kept.insert(Kept { due, index, slot }, entry);
-                }
-            }
-        }
-    }
-
-    fn apply_fact(&mut self, fact: &Fact, applied: &mut Applied) {
-        match fact {
-            Fact::Settled {
-                queue,
-                range,
-                reason,
-            } => {
-                let Some(ledger) = self.queues.get_mut(queue) else {
-                    return;
-                };
-                let count = ledger.pages.settle_range(range.clone(), &mut self.freed);
-                if ledger.pages.live() == 0 && !self.expiring.is_empty() {
-                    self.expiring.remove(queue);
-                }
-                while let Some((position, _)) = ledger.attempts.range(range.clone()).next() {
-                    let position = *position;
-                    ledger.attempts.remove(&position);
-                }
-                let (queue, range, reason) = (*queue, range.clone(), *reason);
-                applied.settled.push(Settled {
-                    queue,
-                    range,
-                    reason,
-                    count,
-                });
-            }
-            Fact::Returned {
-                queue,
-                position,
-                attempts,
-            } => {
-                let Some(ledger) = self.queues.get_mut(queue) else {
-                    return;
-                };
-                if ledger.pages.is_live(*position) {
-                    ledger.attempts.insert(*position, *attempts);
-                    applied.returned.push((*queue, *position));
-                }
-            }
-            Fact::Offered { queue, below } => {
-                let Some(ledger) = self.queues.get_mut(queue) else {
-                    return;
-                };
-                ledger.offered = ledger.offered.max(*below);
-                applied.queues.push(*queue);
-            }
-            Fact::Fired { due, index, slot } => {
-                self.kept.remove(&Kept {
-                    due: *due,
-                    index: *index,
-                    slot: *slot,
-                });
-            }
-            Fact::Trimmed { partition, below } => {
-                let Some(ledger) = self.partitions.get_mut(partition) else {
-                    return;
-                };
-                let below = (*below).min(ledger.pages.next());
-                ledger
-                    .pages
-                    .settle_range(ledger.first..below, &mut self.freed);
-                ledger.first = ledger.first.max(below);
-            }
-            Fact::Cursor {
-                group,
-                partition,
-                offset,
-            } => {
-                self.cursors.insert((*partition, *group), *offset);
-            }
-            Fact::Producer { name, sequence } => {
-                self.producers.stored(name, *sequence, self.time);
-            }
-            // Done before the messages of the frame were stored.
-            Fact::Prepared { .. }
-            | Fact::Decided { .. }
-            | Fact::Topology(TopologyFact::QueueSet { .. }) => {}
-            Fact::Topology(fact) => self.apply_topology(fact, applied),
-        }
-    }
-
-    /// Stores what was prepared, at the time of the decision, or forgets it.
-    fn decide(&mut self, transaction: u64, decision: Decision, applied: &mut Applied) {
-        let held = self.prepared.remove(&transaction).unwrap_or_default();
-        match decision {
-            Decision::Commit => {
-                let time = self.time;
-                for (index, slot, head) in held {
-                    self.store(index, time, slot, &head, applied);
-                }
-                // These stand in other frames: nobody asks for them by slot.
-                applied.placed.clear();
-            }
-            Decision::Abort => {}
-        }
-    }
-
-    /// Applies a change of the topology, as far as it is about queues and partitions in here.
-    pub fn apply_topology(&mut self, fact: &TopologyFact, applied: &mut Applied) {
-        match fact {
-            TopologyFact::QueueSet { id, spec } => {
-                if self.holds(*id) {
-                    self.queues.entry(*id).or_default().ttl_ms = spec.options.message_ttl_ms;
-                }
-            }
-            TopologyFact::QueueRemoved { id } => {
-                if let Some(queue) = self.queues.remove(id) {
-                    self.expiring.remove(id);
-                    self.freed.extend(queue.pages.slots());
-                    applied.removed.push(*id);
-                }
-            }
-            TopologyFact::AddressRemoved { id, durability: _ } => {
-                let first = PartitionId {
-                    address: *id,
-                    number: 0,
-                };
-                let last = PartitionId {
-                    address: *id,
-                    number: u32::MAX,
-                };
-                let gone: Vec<_> = self
-                    .partitions
-                    .range(first..=last)
-                    .map(|(p, _)| *p)
-                    .collect();
-                for partition in gone {
-                    let ledger = self.partitions.remove(&partition).expect("found above");
-                    self.freed.extend(ledger.pages.slots());
-                }
-                self.cursors
-                    .retain(|(partition, _), _| partition.address != *id);
-            }
-            TopologyFact::GroupRemoved { id } => {
-                self.cursors.retain(|(_, group), _| group != id);
-            }
-            TopologyFact::AddressSet { .. }
-            | TopologyFact::Bound { .. }
-            | TopologyFact::Unbound { .. }
-            | TopologyFact::GroupSet { .. }
-            | TopologyFact::UserSet(_)
-            | TopologyFact::UserRemoved { .. } => {}
-        }
-    }
-
-    /// Whether a queue of this id belongs to this shard.
-    fn holds(&self, queue: QueueId) -> bool {
-        match queue.durability() {
-            crate::id::Durability::Durable => self.shard != ShardId::VOLATILE,
-            crate::id::Durability::Volatile => self.shard == ShardId::VOLATILE,
-        }
-    }
-
     /// Transactions that no decision has reached: their messages are nobody's.
     pub fn undecided(&self) -> impl Iterator<Item = u64> + '_ {
         self.prepared.keys().copied()
-    }
-
-    /// Takes in a page from the page file; tells whose it was, unless it went meanwhile.
-    pub fn page_loaded(
-        &mut self,
-        slot: PageSlot,
-        entries: Box<[Entry]>,
-    ) -> Option<(PageOwner, Position)> {
-        let (owner, first) = *self.spilled.get(&slot)?;
-        self.pages_mut(owner)?.loaded(first, entries);
-        Some((owner, first))
-    }
-
-    pub fn evict(&mut self, of: PageOwner, first: Position) {
-        if let Some(pages) = self.pages_mut(of) {
-            pages.evict(first);
-        }
-    }
-
-    fn pages_mut(&mut self, of: PageOwner) -> Option<&mut Pages> {
-        match of {
-            PageOwner::Queue(id) => self.queues.get_mut(&id).map(|queue| &mut queue.pages),
-            PageOwner::Partition(id) => self.partitions.get_mut(&id).map(|p| &mut p.pages),
-        }
-    }
-
-    /// Spills every full page; tells which, so that they can be evicted later.
-    pub fn spill(
-        &mut self,
-        write: &mut dyn FnMut(Vec<u8>) -> PageSlot,
-    ) -> Vec<(PageOwner, Position)> {
-        let mut spilled: Vec<(PageOwner, Position, PageSlot)> = Vec::new();
-        let mut ids: Vec<_> = self.queues.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let queue = self.queues.get_mut(&id).expect("a key of the map");
-            let pages = queue.pages.spill(write);
-            spilled.extend(
-                pages
-                    .into_iter()
-                    .map(|(at, slot)| (PageOwner::Queue(id), at, slot)),
-            );
-        }
-        for (id, partition) in &mut self.partitions {
-            let owner = PageOwner::Partition(*id);
-            let pages = partition.pages.spill(write);
-            spilled.extend(pages.into_iter().map(|(at, slot)| (owner, at, slot)));
-        }
-        self.spilled.extend(
-            spilled
-                .iter()
-                .map(|(owner, at, slot)| (*slot, (*owner, *at))),
-        );
-        spilled
-            .into_iter()
-            .map(|(owner, at, _)| (owner, at))
-            .collect()
-    }
-
-    /// Pages that nothing here refers to any more, since this was last asked.
-    pub fn take_freed(&mut self) -> Vec<PageSlot> {
-        let freed = std::mem::take(&mut self.freed);
-        for slot in &freed {
-            self.spilled.remove(slot);
-        }
-        freed
-    }
-
-    /// The pages in the page file that this ledger refers to.
-    pub fn slots(&self) -> Vec<PageSlot> {
-        let freed: std::collections::BTreeSet<_> = self.freed.iter().collect();
-        self.spilled
-            .keys()
-            .filter(|slot| !freed.contains(slot))
-            .copied()
-            .collect()
     }
 
     /// All queues, in the order of their ids.
@@ -565,11 +214,4 @@ impl QueueLedger {
     pub fn redelivered_below(&self) -> Position {
         self.redelivered_below
     }
-}
-
-/// Whose page it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum PageOwner {
-    Queue(QueueId),
-    Partition(PartitionId),
 }

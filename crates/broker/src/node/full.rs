@@ -10,8 +10,7 @@
 use std::vec::IntoIter;
 
 use super::Node;
-use super::handle::Work;
-use crate::event::Event;
+use super::work::Work;
 use crate::id::{Durability, SessionId, Token};
 use crate::pass::{Command, Destinations, Placed};
 use crate::refusal::Refusal;
@@ -56,17 +55,13 @@ impl Node {
         if let Some(placed) = placed {
             self.enter_batch(placed.batch, Durability::Volatile, work);
             let heads = &mut work.volatile.assembly.batch.heads;
-            heads[usize::from(placed.slot)].destinations = Destinations::Many(Box::new([]));
+            heads[usize::from(placed.slot)].destinations = Destinations::nowhere();
         }
     }
 }
 
 fn tell(session: SessionId, token: Token, work: &mut Work<'_>) {
-    work.effects.events.push(Event::Done {
-        session,
-        token,
-        result: Err(Refusal::DiskFull),
-    });
+    work.answer(session, token, Err(Refusal::DiskFull));
 }
 
 /// Whether a command adds messages to the log. `rest` is what follows it in its pass: a

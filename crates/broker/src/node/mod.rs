@@ -22,9 +22,12 @@
 mod full;
 mod handle;
 mod moves;
+mod publish;
+mod queues;
 mod retention;
 mod shard;
 mod waits;
+mod work;
 
 pub use retention::Retention;
 
@@ -36,7 +39,7 @@ use crate::event::{Effects, Event, PageSlot, Records};
 use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, ShardId};
 use crate::ledger::{Decision, Fact, Kept, PageOwner, Reason, entries_from};
 use crate::pass::Head;
-use crate::topology::{AddressSpec, BirthRule, Change, Limits, Topology, TopologyFact};
+use crate::topology::{AddressSpec, BirthRule, Limits, Topology, TopologyFact};
 use moves::Moves;
 use retention::Retaining;
 use shard::{Pending, Shard};
@@ -215,11 +218,17 @@ impl Node {
         }
         self.log.dispatch.page_loaded(slot, &self.log.ledger);
         // The page just loaded is kept: somebody waits for it.
-        while self.cached.len() > PAGES_CACHED_MAX {
-            let (owner, first) = self.cached.pop_front().expect("not empty");
+        self.forget_pages();
+        Ok(())
+    }
+
+    /// Forgets the oldest pages that are too many to be kept in memory.
+    fn forget_pages(&mut self) {
+        while self.cached.len() > PAGES_CACHED_MAX
+            && let Some((owner, first)) = self.cached.pop_front()
+        {
             self.log.ledger.evict(owner, first);
         }
-        Ok(())
     }
 
     /// A record that was asked for can be read in the next step. Without this it is asked for
@@ -315,10 +324,7 @@ impl Node {
                 | Fact::Decided { .. } => {}
             }
         }
-        match durability {
-            Durability::Durable => self.log.apply(pending, effects),
-            Durability::Volatile => self.volatile.apply(pending, effects),
-        }
+        self.shard_of(durability).apply(pending, effects);
     }
 
     pub fn has_work(&self) -> bool {
@@ -344,12 +350,9 @@ impl Node {
     /// The whole durable state as of the last applied frame. Pages not yet in the page file are
     /// given to `write_page`.
     pub fn checkpoint(&mut self, write_page: &mut dyn FnMut(Vec<u8>) -> PageSlot) -> Checkpoint {
+        self.cached.extend(self.log.ledger.spill(write_page));
+        self.forget_pages();
         let ledger = &mut self.log.ledger;
-        self.cached.extend(ledger.spill(write_page));
-        while self.cached.len() > PAGES_CACHED_MAX {
-            let (owner, first) = self.cached.pop_front().expect("not empty");
-            ledger.evict(owner, first);
-        }
         let freed = ledger.take_freed();
         let mut state = vec![STATE_VERSION];
         let mut topology = Vec::new();
@@ -367,58 +370,17 @@ impl Node {
 
     /// The shard that holds a queue.
     fn shard(&mut self, queue: QueueId) -> &mut Shard {
-        match queue.durability() {
+        self.shard_of(queue.durability())
+    }
+
+    fn shard_of(&mut self, durability: Durability) -> &mut Shard {
+        match durability {
             Durability::Durable => &mut self.log,
             Durability::Volatile => &mut self.volatile,
         }
     }
 
-    /// A queue with a limit on idleness was used just now.
-    fn watch_idle(&mut self, id: QueueId, now: Millis) {
-        let Some(queue) = self.visible.queue_by_id(id) else {
-            return;
-        };
-        let Some(idle_ms) = queue.spec.options.idle_ms else {
-            return;
-        };
-        let at = now.plus(idle_ms);
-        if let Some(before) = self.idle_at.insert(id, at) {
-            self.idle.remove(&(before, id));
-        }
-        self.idle.insert((at, id));
-    }
-
-    /// Deletes queues that nobody has used for as long as they allow.
-    fn expire_idle(&mut self, now: Millis) {
-        while let Some((at, id)) = self.idle.first().copied()
-            && at <= now
-        {
-            self.idle.pop_first();
-            self.idle_at.remove(&id);
-            let Some(queue) = self.planned.queue_by_id(id) else {
-                continue;
-            };
-            let name = queue.spec.name.clone();
-            let shard = self.shard(id);
-            let used = shard
-                .dispatch
-                .status(id, &shard.ledger)
-                .is_some_and(|s| s.consumers > 0);
-            if used {
-                self.watch_idle(id, now);
-            } else {
-                self.plan(&Change::DeleteQueue { name });
-            }
-        }
-    }
-
-    /// Decides a change that nobody waits for; it is logged with the next pass.
-    fn plan(&mut self, change: &Change) {
-        if let Ok(plan) = self.planned.plan(change) {
-            for fact in plan.facts {
-                self.planned.apply(&fact);
-                self.moves.fact(Fact::Topology(fact));
-            }
-        }
+    fn shards(&mut self) -> [&mut Shard; 2] {
+        [&mut self.log, &mut self.volatile]
     }
 }

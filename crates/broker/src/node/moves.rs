@@ -8,11 +8,11 @@ use super::Node;
 use super::shard::{Assembly, must_sync};
 use crate::bytes::Undecodable;
 use crate::dispatch::{Doomed, Fate, RECORDS_MAX};
-use crate::entry::{Entry, EntryFlags};
+use crate::entry::Entry;
 use crate::event::{Answer, Effects, Event, Records};
 use crate::id::{Durability, MessageRef, Millis, PartitionId, SessionId, ShardId, Token};
 use crate::ledger::{Fact, Kept, Reason};
-use crate::pass::{Batch, Destination, Destinations, Forward, Head, Summary};
+use crate::pass::{Batch, Destination, Destinations, Forward, Summary};
 use crate::record::{Death, DeathReason, Envelope, Record};
 use crate::refusal::{Kind, Refusal};
 use crate::topology::{Change, DeadLetter, QueueOptions, QueueSpec, Route};
@@ -75,44 +75,19 @@ impl Moves {
         destinations: &[Destination],
         mut stored: Option<(SessionId, Token)>,
     ) {
-        let mut flags = EntryFlags::default();
-        if envelope.persistent {
-            flags = flags.with(EntryFlags::PERSISTENT);
-        }
-        if envelope.attempts > 0 {
-            flags = flags.with(EntryFlags::ATTEMPTED);
-        }
-        let summary = Summary {
-            flags,
-            expires: envelope.expires,
-            tag_hash,
-        };
+        let summary = Summary::of(envelope, tag_hash);
         for durability in [Durability::Durable, Durability::Volatile] {
-            let mut mine = destinations
-                .iter()
-                .copied()
-                .filter(|d| d.durability() == durability)
-                .peekable();
-            if mine.peek().is_none() {
+            let Some(destinations) = Destinations::within(destinations, durability) else {
                 continue;
-            }
+            };
             let (batch, to_tell) = match durability {
                 Durability::Durable => (&mut self.durable, &mut self.stored),
                 Durability::Volatile => (&mut self.volatile, &mut self.volatile_stored),
             };
-            let start = batch.records.len();
-            envelope.encode(&mut batch.records);
-            batch.records.extend_from_slice(native);
-            let size = (batch.records.len() - start) as u32;
-            let destinations: Destinations = mine.collect();
-            batch.heads.push(Head {
-                size,
-                summary,
-                destinations,
-            });
+            let slot = batch.push(envelope, &[native], summary, destinations);
             // The durable copy, if there is one, is what the sender is told of.
             if let Some((session, token)) = stored.take() {
-                to_tell.push((session, token, (batch.heads.len() - 1) as u16));
+                to_tell.push((session, token, slot));
             }
         }
     }
@@ -132,10 +107,10 @@ impl Node {
             stored,
             volatile_stored,
         } = std::mem::take(&mut self.moves);
-        let changes = facts.iter().any(|fact| match fact {
-            Fact::Topology(fact) => fact.durability() == Durability::Durable,
-            _ => false,
-        });
+        let changes = facts
+            .iter()
+            .filter_map(Fact::topology)
+            .any(|change| change.durability() == Durability::Durable);
         let must_sync = changes || durable.heads.iter().any(must_sync);
         let log = Assembly {
             batch: durable,

@@ -91,18 +91,8 @@ pub fn must_sync(head: &Head) -> bool {
 
 /// Whether a fact is kept by the log.
 fn is_logged(fact: &Fact) -> bool {
-    match fact {
-        Fact::Topology(fact) => fact.durability() == Durability::Durable,
-        Fact::Settled { .. }
-        | Fact::Returned { .. }
-        | Fact::Offered { .. }
-        | Fact::Fired { .. }
-        | Fact::Trimmed { .. }
-        | Fact::Cursor { .. }
-        | Fact::Producer { .. }
-        | Fact::Prepared { .. }
-        | Fact::Decided { .. } => true,
-    }
+    fact.topology()
+        .is_none_or(|change| change.durability() == Durability::Durable)
 }
 
 impl Shard {

@@ -2,10 +2,13 @@
 //! naive model.
 
 mod chance;
+mod golden;
+mod messages;
 mod model;
 mod script;
 mod stage;
 mod strange;
 mod telling;
 mod volatile;
+mod words;
 mod world;

@@ -1,24 +1,19 @@
 //! The verbs of scripts, and the names in them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use broker::event::Answer;
-use broker::filter::{Comparison, Literal, Operand, Predicate};
 use broker::id::{ConsumerId, Durability, GroupId, PartitionId, Position, SessionId, Token};
 use broker::node::Retention;
-use broker::pass::{
-    Command, ConsumerOptions, Credit, DeleteCondition, Destination, Forward, Mode, Outcome,
-    Positions, Producer, Publish, Read, Sharing, Side,
-};
-use broker::record::{Envelope, Language, Record};
+use broker::pass::{Command, ConsumerOptions, Credit, DeleteCondition, Sharing, Side};
 use broker::topology::{
-    Answer as TopologyAnswer, Change, DeadLetter, GroupSpec, QueueOptions, QueueSpec, Route,
-    Router, TargetName, Unused,
+    Answer as TopologyAnswer, Change, DeadLetter, GroupSpec, QueueOptions, QueueSpec, Router,
+    TargetName, Unused,
 };
 
-use super::world::{Held, START, Sync, World, address, partitioned, tag_hash};
+use super::words::{Words, duration, equals, mode, number};
+use super::world::{Held, START, Sync, World, address, partitioned};
 
 /// The world of one script, and the names in it.
 pub struct Stage {
@@ -30,65 +25,6 @@ pub struct Stage {
     pub held: BTreeMap<(String, String), Held>,
     pub questions: BTreeMap<Token, String>,
     in_transaction: bool,
-}
-
-/// A verb's words: plain ones in order, and those with a value.
-struct Words<'a> {
-    plain: Vec<&'a str>,
-    named: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Words<'a> {
-    fn of(line: &'a str) -> Words<'a> {
-        let (mut plain, mut named) = (Vec::new(), Vec::new());
-        for word in line.split_whitespace() {
-            match word.split_once('=') {
-                Some(pair) => named.push(pair),
-                None => plain.push(word),
-            }
-        }
-        Words { plain, named }
-    }
-
-    fn value(&self, name: &str) -> Option<&'a str> {
-        self.named
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| *value)
-    }
-
-    fn number(&self, name: &str) -> Option<u64> {
-        self.value(name)
-            .map(|value| value.parse().expect("a number"))
-    }
-
-    fn time(&self, name: &str) -> Option<u64> {
-        self.value(name).map(duration)
-    }
-
-    fn has(&self, word: &str) -> bool {
-        self.plain.contains(&word)
-    }
-}
-
-fn duration(text: &str) -> u64 {
-    for (unit, ms) in [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)] {
-        if let Some(count) = text.strip_suffix(unit)
-            && let Ok(count) = count.parse::<u64>()
-        {
-            return count * ms;
-        }
-    }
-    panic!("no duration: {text}");
-}
-
-fn equals(filter: &str) -> Arc<Predicate> {
-    let (name, value) = filter.split_once(':').expect("filter=name:value");
-    Arc::new(Predicate::compare(
-        Operand::property(name),
-        Comparison::Equal,
-        Operand::Literal(Literal::Text(value.into())),
-    ))
 }
 
 impl Stage {
@@ -114,7 +50,7 @@ impl Stage {
         ConsumerId(number(&mut self.consumers, name))
     }
 
-    fn partition(&self, text: &str) -> PartitionId {
+    pub fn partition(&self, text: &str) -> PartitionId {
         let (name, number) = text.split_once('/').expect("topic/number");
         let address = self
             .world
@@ -128,7 +64,7 @@ impl Stage {
         }
     }
 
-    fn ask(&mut self, session: SessionId, what: &str, command: impl FnOnce(Token) -> Command) {
+    pub fn ask(&mut self, session: SessionId, what: &str, command: impl FnOnce(Token) -> Command) {
         let token = self.world.ask(session, command);
         self.questions.insert(token, what.into());
     }
@@ -393,215 +329,4 @@ impl Stage {
             options,
         });
     }
-
-    fn publish(&mut self, words: &Words<'_>, session: SessionId) {
-        const KNOWN: [&str; 6] = ["session", "expires", "delay", "key", "producer", "tag"];
-        let (verb, target) = (words.plain[0], words.plain[1]);
-        let mut properties = String::new();
-        for (name, value) in words.named.iter().filter(|(name, _)| !KNOWN.contains(name)) {
-            write!(properties, " {name}={value}").expect("a string");
-        }
-        let key = words
-            .value("key")
-            .or(words.value("tag"))
-            .unwrap_or(match verb {
-                "publish" => target,
-                _ => "",
-            });
-        let now = self.world.now;
-        for name in words.plain[2..]
-            .iter()
-            .filter(|name| !["persistent", "quiet"].contains(name))
-        {
-            let native = format!("{name}{properties}");
-            let address = match verb {
-                "publish" => "",
-                "append" => target.split('/').next().expect("a topic"),
-                _ => target,
-            };
-            let mut envelope = Envelope::new(Language(1), address, key, now);
-            envelope.persistent = words.has("persistent");
-            envelope.expires = words.time("expires").map(|life| now.plus(life));
-            envelope.body = 0..native.len() as u32;
-            let destinations = match (words.time("delay"), verb) {
-                (Some(delay), _) => vec![Destination::Timer(now.plus(delay))],
-                (None, "publish") => vec![Destination::Queue(self.world.queue(target))],
-                (None, "append") => vec![Destination::Partition(self.partition(target))],
-                (None, _) => self.route(&envelope, &native),
-            };
-            if destinations.is_empty() {
-                continue;
-            }
-            let token = self.world.token();
-            self.questions.insert(token, (*name).into());
-            let producer = words.value("producer").map(|text| {
-                let (name, sequence) = text.split_once(':').expect("producer=name:number");
-                Producer {
-                    name,
-                    sequence: sequence.parse().expect("a number"),
-                }
-            });
-            let publish = Publish {
-                token: (!words.has("quiet")).then_some(token),
-                envelope: &envelope,
-                destinations: &destinations,
-                tag_hash: tag_hash(key),
-                producer,
-            };
-            self.world
-                .pass
-                .publish(session, publish, &[native.as_bytes()]);
-        }
-    }
-
-    fn fill(&mut self, words: &Words<'_>, session: SessionId) {
-        let target = words.plain[1];
-        let count: u64 = words.plain[2].parse().expect("a number");
-        let destination = if target.contains('/') {
-            Destination::Partition(self.partition(target))
-        } else {
-            Destination::Queue(self.world.queue(target))
-        };
-        for number in 0..count {
-            let native = format!("f{number}");
-            let mut envelope = Envelope::new(Language(1), "", target, self.world.now);
-            envelope.persistent = true;
-            envelope.body = 0..native.len() as u32;
-            let publish = Publish {
-                token: None,
-                envelope: &envelope,
-                destinations: &[destination],
-                tag_hash: tag_hash(if number % 2 == 0 { "even" } else { "odd" }),
-                producer: None,
-            };
-            self.world
-                .pass
-                .publish(session, publish, &[native.as_bytes()]);
-        }
-    }
-
-    fn route(&mut self, envelope: &Envelope<'_>, native: &str) -> Vec<Destination> {
-        use broker::event::Records as _;
-        let topology = self.world.node.topology();
-        let Some(address) = topology.address(envelope.address) else {
-            return Vec::new();
-        };
-        let mut route = Route::default();
-        let record = Record {
-            envelope: envelope.clone(),
-            native: native.as_bytes(),
-        };
-        self.world
-            .bodies
-            .with_properties(&record, &mut |properties| {
-                topology.route(address, &[envelope.key], properties, &mut route);
-            });
-        let queues = route.queues.iter().map(|queue| Destination::Queue(*queue));
-        let partitions = route.partitioned.iter().map(|address| {
-            Destination::Partition(PartitionId {
-                address: *address,
-                number: 0,
-            })
-        });
-        queues.chain(partitions).collect()
-    }
-
-    fn settle(&mut self, words: &Words<'_>) {
-        let [_, consumer, message, ..] = words.plain[..] else {
-            panic!("settle whom, what")
-        };
-        let mine =
-            |(of, name): &(String, String)| of == consumer && (message == "all" || name == message);
-        let keys: Vec<_> = self.held.keys().filter(|key| mine(key)).cloned().collect();
-        assert!(!keys.is_empty(), "{consumer} holds no {message}");
-        let outcome = match words.plain.get(3).copied() {
-            Some("accept") => Outcome::Accept,
-            Some("release") => Outcome::Release,
-            Some("release-counted") => Outcome::ReleaseCounted,
-            Some("release-untouched") => Outcome::ReleaseUntouched,
-            Some("reject") => Outcome::Reject {
-                fallback: words.value("fallback").map(|key| DeadLetter {
-                    address: "".into(),
-                    key: Some(key.into()),
-                    persistent_only: words.has("persistent-only"),
-                    create_queue: words.has("create-queue"),
-                }),
-                cause: words.value("cause").map(Box::from),
-            },
-            Some("expired") => Outcome::Expired,
-            Some("forward") => {
-                let token = self.world.token();
-                self.questions
-                    .insert(token, format!("forward of {message}"));
-                Outcome::Forward(Forward {
-                    address: words.value("to").unwrap_or("").into(),
-                    key: words.value("key").unwrap_or("").into(),
-                    partition: None,
-                    due: words.time("delay").map(|delay| self.world.now.plus(delay)),
-                    token: Some(token),
-                    attempts: words.number("attempts").unwrap_or(0) as u32,
-                })
-            }
-            other => panic!("no outcome {other:?}"),
-        };
-        for key in keys {
-            let held = if words.has("again") {
-                self.held.get(&key).copied()
-            } else {
-                self.held.remove(&key)
-            };
-            let Held {
-                session,
-                queue,
-                position,
-                ..
-            } = held.expect("found above");
-            let positions = Positions::One(position);
-            let outcome = outcome.clone();
-            self.world.pass.push(
-                session,
-                Command::Settle {
-                    queue,
-                    positions,
-                    outcome,
-                },
-            );
-        }
-    }
-
-    fn read(&mut self, words: &Words<'_>, session: SessionId) {
-        let read = Read {
-            partition: self.partition(words.plain[1]),
-            offset: Position(words.number("offset").unwrap_or(0)),
-            messages_max: words.number("max").unwrap_or(32) as u32,
-            bytes_max: words.number("bytes").unwrap_or(1 << 20) as u32,
-            tags: words
-                .value("tags")
-                .map(|tags| tags.split(',').map(tag_hash).collect()),
-            filter: words.value("filter").map(equals),
-            wait_until: words.time("wait").map(|wait| self.world.now.plus(wait)),
-        };
-        let label = words.plain[1].to_string();
-        self.ask(session, &label, |token| Command::Read { token, read });
-    }
-}
-
-fn mode(words: &Words<'_>) -> Mode {
-    match words.value("mode") {
-        None | Some("lease") => Mode::Lease,
-        Some("settled") => Mode::Settled,
-        Some("browse") => Mode::Browse,
-        Some(other) => panic!("no mode {other}"),
-    }
-}
-
-fn number(names: &mut Vec<String>, name: &str) -> u64 {
-    let at = names
-        .iter()
-        .position(|known| known == name)
-        .unwrap_or_else(|| {
-            names.push(name.into());
-            names.len() - 1
-        });
-    at as u64 + 1
 }

@@ -124,6 +124,8 @@ pub(super) struct Connection {
     pub withheld: Withheld,
     /// Why the command in front of which the connection stopped cannot be carried out.
     pub refused: Option<Refusal>,
+    /// The browser that waits for what its connection sent before it.
+    pub browsing: Option<ConsumerKey>,
     /// The queue whose deletion the next command waits for.
     pub removing: Option<Box<str>>,
     /// Consumers whose window has changed in this pass.
@@ -163,6 +165,7 @@ impl Connection {
             is_retrying: false,
             withheld: Withheld::default(),
             refused: None,
+            browsing: None,
             removing: None,
             touched: Vec::new(),
             heard: now,

@@ -82,6 +82,13 @@ impl OpenwireDoor {
                 return Ok(Step::Again);
             }
         }
+        // A browser sees what is there when it opens: what was sent before it must be.
+        if info.browser && conn.browsing.replace(key) != Some(key) {
+            let token = conn.barrier(Awaited::Again, 0);
+            cx.pass.push(conn.session, Ask::Barrier { token });
+            return Ok(Step::Again);
+        }
+        conn.browsing = None;
         let subscribed = if wanted.topics.is_empty() {
             None
         } else {

@@ -330,6 +330,42 @@ fn the_end_of_a_queue_is_told_to_those_who_understand() {
     }
 }
 
+/// As kombu's `Queue.delete()` needs it, which may not meet a cancel before its answer.
+#[test]
+fn who_deletes_a_queue_under_its_own_consumers_hears_the_answer_first() {
+    let mut world = world();
+    let mut client = Client::connect(&mut world);
+    world.send(client.session, b"AMQP\x00\x00\x09\x01");
+    client.shake_hands(&mut world, &["consumer_cancel_notify"]);
+    for channel in [1, 2] {
+        client.say(&mut world, channel, &[Method::ChannelOpen]);
+    }
+    client.say(&mut world, 1, &[declare("q"), consume("q", "a")]);
+    client.say(&mut world, 1, &[consume("q", "b")]);
+    client.say(&mut world, 2, &[consume("q", "c")]);
+    let delete = |nowait| Method::QueueDelete {
+        queue: "q",
+        if_unused: false,
+        if_empty: false,
+        nowait,
+    };
+    // Channels are apart: the other one hears at once.
+    assert_eq!(
+        client.say(&mut world, 1, &[delete(false)]),
+        [
+            "2 basic.cancel c",
+            "1 queue.delete-ok 0",
+            "1 basic.cancel a",
+            "1 basic.cancel b",
+        ]
+    );
+    client.say(&mut world, 1, &[declare("q"), consume("q", "a")]);
+    assert_eq!(
+        client.say(&mut world, 1, &[delete(true)]),
+        ["1 basic.cancel a"]
+    );
+}
+
 #[test]
 fn a_lost_connection_returns_what_it_held() {
     let mut world = world();

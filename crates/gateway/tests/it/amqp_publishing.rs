@@ -203,3 +203,47 @@ fn large_bodies_come_back_whole() {
         assert!(lines[0].ends_with(str::from_utf8(&body).unwrap()), "{size}");
     }
 }
+
+/// Keys of `CC` are part of the history; the header goes when a dead-letter key replaces it.
+#[test]
+fn copies_die_with_their_message() {
+    let mut world = world();
+    let mut client = Client::open(&mut world);
+    let keep = Table::new()
+        .with("x-dead-letter-exchange", "amq.fanout")
+        .to_bytes();
+    let replace = Table::new()
+        .with("x-dead-letter-exchange", "amq.fanout")
+        .with("x-dead-letter-routing-key", "new")
+        .to_bytes();
+    let keep = declare_with("keep", TableRef::parse(&keep).unwrap());
+    let replace = declare_with("replace", TableRef::parse(&replace).unwrap());
+    let bound = bind("dead", "amq.fanout", "");
+    client.say(&mut world, 1, &[keep, replace, declare("dead"), bound]);
+    let headers = Table::new()
+        .with("BCC", vec![Value::from("unseen")])
+        .with("CC", vec![Value::from("copy")])
+        .to_bytes();
+    let properties = BasicProperties {
+        headers: TableRef::parse(&headers).ok(),
+        ..PLAIN
+    };
+    for (queue, tag, has_copies) in [("keep", 1, true), ("replace", 3, false)] {
+        client.publish(&mut world, "", queue, &properties, b"m");
+        let reject = Method::BasicReject {
+            delivery_tag: amqp::DeliveryTag(tag),
+            requeue: false,
+        };
+        client.say(&mut world, 1, &[get(queue)]);
+        client.say(&mut world, 1, &[reject]);
+        let lines = client.say(&mut world, 1, &[get("dead")]);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let keys = format!(
+            "\"routing-keys\": Array([LongString({:?}), LongString({:?})])",
+            queue.as_bytes(),
+            b"copy"
+        );
+        assert!(lines[0].contains(&keys), "{lines:?}");
+        assert_eq!(lines[0].contains("CC"), has_copies, "{lines:?}");
+    }
+}

@@ -169,3 +169,33 @@ fn a_wildcard_below_a_virtual_topic_is_a_queue() {
         .collect();
     assert_eq!(seen, [topic("VirtualTopic.x"), topic("VirtualTopic.x.y.z")]);
 }
+
+/// A browser is a snapshot, and what its own connection sent before it is in it.
+#[test]
+fn a_browser_sees_what_was_sent_before_it() {
+    let mut world = world();
+    let mut client = Client::open(&mut world, "ID:1");
+    client.send(&mut world, queue("q"), "0");
+    world.slow_log();
+    let mut frames = Vec::new();
+    for text in ["1", "2"] {
+        let mut message = client.text(queue("q"), text);
+        message.persistent = false;
+        frames.push(Command::Message(message));
+    }
+    let browser = ConsumerInfo {
+        browser: true,
+        ..client.consumer(1, queue("q"), 10)
+    };
+    frames.push(Command::ConsumerInfo(browser));
+    client.tell_together(&mut world, &frames);
+    assert_eq!(
+        client.hear(&mut world),
+        [
+            "Dispatch 1 queue://q 0",
+            "Dispatch 1 queue://q 1",
+            "Dispatch 1 queue://q 2",
+            "Dispatch 1 nothing",
+        ]
+    );
+}

@@ -5,6 +5,7 @@
 //! PUB q text     store text in q, created durable, or volatile if q begins with v → STORED
 //! SUB q          deliver q as fast as it goes, settled at once → OK, MSG text …
 //! HOLD q         deliver q and keep it unsettled → OK, MSG text …
+//! COUNT q        how many are in q → COUNT n
 //! FILL n         → n times x
 //! PING           → PONG
 //! SLOW           wait for a barrier before the next command → OK
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use broker::event::{Delivery, Event};
+use broker::event::{self, Delivery, Event};
 use broker::id::{Durability, Millis, QueueId, SessionId, Token};
 use broker::pass::{Command, ConsumerOptions, Credit, Destination, Mode, Publish, Sharing};
 use broker::record::{Envelope, Language, Record};
@@ -58,6 +59,8 @@ enum Answer {
     Ok,
     /// Nothing: the command is tried again.
     Again,
+    /// What was counted.
+    Count,
 }
 
 impl LineDoor {
@@ -106,7 +109,7 @@ impl LineDoor {
                 cx.links.close(session, closing);
                 state.discards = true;
             }
-            "PUB" | "SUB" | "HOLD" => {
+            "PUB" | "SUB" | "HOLD" | "COUNT" => {
                 let (queue, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let Some(id) = cx.topology.queue(queue).map(|queue| queue.id) else {
                     let change = Change::DeclareQueue(spec(queue));
@@ -125,6 +128,10 @@ impl LineDoor {
                     "SUB" => {
                         attach(session, token, id, Mode::Settled, cx);
                         state.waits_for = Some((token, Answer::Ok));
+                    }
+                    "COUNT" => {
+                        cx.pass.push(session, Command::Status { token, queue: id });
+                        state.waits_for = Some((token, Answer::Count));
                     }
                     _ => {
                         attach(session, token, id, Mode::Lease, cx);
@@ -269,10 +276,17 @@ impl Door for LineDoor {
                 };
                 let (waits_for, answer) = state.waits_for.take().expect("one at a time");
                 assert_eq!(waits_for, token);
-                result.expect("nothing is refused");
+                let result = result.expect("nothing is refused");
                 match answer {
                     Answer::Ok => say(session, "OK", cx),
                     Answer::Again => {}
+                    Answer::Count => {
+                        let event::Answer::Status(status) = result else {
+                            panic!("unexpected {result:?}")
+                        };
+                        let count = status.ready + status.unsettled;
+                        say(session, &format!("COUNT {count}"), cx);
+                    }
                 }
                 cx.links.resume(session);
             }

@@ -1,6 +1,7 @@
 //! The reactor, the broker and the log together, through real sockets and real files.
 
 mod line;
+mod restart;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -506,8 +507,8 @@ fn serve_in_a_process_of_its_own() {
     let Ok(data_dir) = std::env::var("TROIKA_TEST_DATA_DIR") else {
         return;
     };
-    let mut server =
-        Server::open(&config(Path::new(&data_dir)), |_| doors(&Gauge::default())).unwrap();
+    let mut server = Server::open(&config(Path::new(&data_dir)), |_| doors(&Gauge::default()))
+        .unwrap_or_else(|fault| panic!("{fault}"));
     server.take_signals().unwrap();
     println!("{}", server.ready_line());
     std::io::stdout().flush().unwrap();

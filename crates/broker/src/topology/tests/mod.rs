@@ -1,7 +1,10 @@
 //! The rules of the topology, as tables, scripts and a naive model.
 
+mod addresses;
+mod bindings;
 mod codec;
 mod model;
+mod queues;
 mod routing;
 mod rules;
 mod scale;
@@ -11,7 +14,7 @@ use std::sync::Arc;
 use super::*;
 use crate::filter::{Literal, Predicate};
 use crate::properties::{Properties, Value};
-use crate::refusal::Refusal;
+use crate::refusal::{Field, Kind, Refusal};
 
 const S1: SessionId = SessionId(1);
 const S2: SessionId = SessionId(2);
@@ -127,6 +130,24 @@ fn run(topology: &mut Topology, change: &Change) -> Result<Answer, Refusal> {
 fn make(topology: &mut Topology, changes: &[Change]) {
     for change in changes {
         run(topology, change).unwrap_or_else(|refusal| panic!("{change:?}: {refusal}"));
+    }
+}
+
+fn refused(topology: &Topology, change: Change) -> Refusal {
+    topology
+        .plan(&change)
+        .expect_err(&format!("{change:?} is refused"))
+}
+
+/// The refusal of a second declaration of "x".
+fn inequivalent(kind: Kind, field: Field, received: &str, current: &str) -> Refusal {
+    let (received, current) = (received.into(), current.into());
+    Refusal::Inequivalent {
+        kind,
+        name: "x".into(),
+        field,
+        received,
+        current,
     }
 }
 

@@ -4,17 +4,23 @@
 //! stays in memory of a long queue is one directory line per 512 messages. Settling sets a bit,
 //! wherever the entry lies, and never reads a spilled page; a page without live entries goes.
 
+mod bits;
+mod encode;
+#[cfg(test)]
+mod tests;
+mod time;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::bytes::{Reader, Undecodable, Writer};
 use crate::entry::Entry;
 use crate::event::{PageSlot, page_bytes};
 use crate::id::{Index, Millis, Position};
+use bits::Bits;
+pub use encode::entries_from;
 
 /// Entries in a full page.
 pub const PAGE_ENTRIES: usize = 512;
-const WORDS: usize = PAGE_ENTRIES / 64;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pages {
@@ -54,40 +60,6 @@ pub enum Lookup {
     Absent,
     /// The page must be loaded first.
     Spilled(PageSlot),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Bits([u64; WORDS]);
-
-impl Bits {
-    fn get(&self, at: usize) -> bool {
-        self.0[at / 64] >> (at % 64) & 1 == 1
-    }
-
-    /// Sets a bit; false if it was set.
-    fn set(&mut self, at: usize) -> bool {
-        let was = self.get(at);
-        self.0[at / 64] |= 1 << (at % 64);
-        !was
-    }
-
-    /// The first clear bit at or after `from`.
-    fn first_clear(&self, from: usize) -> usize {
-        let mut word = from / 64;
-        let mut taken = if word < WORDS {
-            self.0[word] | !(u64::MAX << (from % 64))
-        } else {
-            0
-        };
-        while word < WORDS {
-            if taken != u64::MAX {
-                return word * 64 + taken.trailing_ones() as usize;
-            }
-            word += 1;
-            taken = if word < WORDS { self.0[word] } else { 0 };
-        }
-        PAGE_ENTRIES
-    }
 }
 
 impl Default for Pages {
@@ -329,224 +301,5 @@ impl Pages {
         let full = self.full.values().map(|page| page.index_min);
         full.chain(self.tail.iter().map(|entry| entry.index()))
             .min()
-    }
-
-    /// Where the last page begins whose first entry was stored before `time`, else the first page:
-    /// a search for the first entry at or after `time` need not look further back.
-    pub fn page_before(&self, time: Millis) -> Position {
-        if !self.tail.is_empty() && self.tail_time < time {
-            return self.tail_first;
-        }
-        let Some((oldest, _)) = self.full.first_key_value() else {
-            return self.tail_first;
-        };
-        // Pages of a partition are in the order of time and without gaps.
-        let page = |number: u64| oldest.0 + number * PAGE_ENTRIES as u64;
-        let (mut low, mut high) = (0, (self.tail_first.0 - oldest.0) / PAGE_ENTRIES as u64);
-        while low + 1 < high {
-            let middle = low + (high - low) / 2;
-            match self.page_of(Position(page(middle))) {
-                Some((_, found)) if found.time < time => low = middle,
-                Some(_) | None => high = middle,
-            }
-        }
-        Position(page(low))
-    }
-
-    /// Where a retained log may begin now: pages go whole, the oldest first, those whose last
-    /// entry was stored before `stored_after` and those that are too much for `bytes_max`. The
-    /// page that grows stays. Looks at `pages_max` pages at most.
-    pub fn retained_from(
-        &self,
-        stored_after: Millis,
-        bytes_max: u64,
-        pages_max: usize,
-    ) -> Option<Position> {
-        let mut bytes = self.full_bytes;
-        let mut from = None;
-        let mut pages = self.full.iter().peekable();
-        for _ in 0..pages_max {
-            let Some((first, page)) = pages.next() else {
-                break;
-            };
-            // The last entry of a page is not younger than the first of the next one.
-            let ended = match (pages.peek(), self.tail.is_empty()) {
-                (Some((_, next)), _) => next.time,
-                (None, false) => self.tail_time,
-                (None, true) => Millis(u64::MAX),
-            };
-            if ended >= stored_after && bytes <= bytes_max {
-                break;
-            }
-            bytes -= page.bytes;
-            from = Some(Position(first.0 + PAGE_ENTRIES as u64));
-        }
-        from
-    }
-
-    /// All in memory and everything live: the pages of a checkpoint, without entries that lie in
-    /// the page file. To be called after [`Pages::spill`].
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_number(self.full.len() as u64);
-        for (first, page) in &self.full {
-            out.put_number(first.0);
-            out.put_number(u64::from(page.live));
-            out.put_number(page.bytes);
-            out.put_number(page.slot.expect("spilled before a checkpoint").0);
-            out.put_number(page.index_min.0);
-            out.put_number(page.time.0);
-            out.put_option(page.settled.as_deref(), encode_bits);
-        }
-        out.put_number(self.tail_first.0);
-        out.put_number(self.tail_time.0);
-        out.put_number(self.tail.len() as u64);
-        for entry in &self.tail {
-            out.extend_from_slice(&entry.to_bytes());
-        }
-        encode_bits(out, &self.tail_settled);
-    }
-
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Pages, Undecodable> {
-        let mut pages = Pages::default();
-        for _ in 0..reader.count()? {
-            let first = Position(reader.number()?);
-            let live = u16::try_from(reader.number()?).map_err(|_| Undecodable("page"))?;
-            let bytes = reader.number()?;
-            pages.full_bytes = pages.full_bytes.saturating_add(bytes);
-            let slot = Some(PageSlot(reader.number()?));
-            let index_min = Index(reader.number()?);
-            let time = Millis(reader.number()?);
-            let settled = reader.option(decode_bits)?.map(Box::new);
-            pages.live += u64::from(live);
-            let page = Page {
-                live,
-                bytes,
-                settled,
-                entries: None,
-                slot,
-                index_min,
-                time,
-            };
-            pages.full.insert(first, page);
-        }
-        pages.tail_first = Position(reader.number()?);
-        pages.tail_time = Millis(reader.number()?);
-        let count = reader.count()?;
-        if count > PAGE_ENTRIES {
-            return Err(Undecodable("page tail"));
-        }
-        for _ in 0..count {
-            let bytes = reader.take(Entry::BYTES)?;
-            pages.tail.push(entry_from(bytes));
-        }
-        pages.tail_settled = decode_bits(reader)?;
-        let live = (0..count).filter(|at| !pages.tail_settled.get(*at)).count();
-        pages.tail_live = live as u16;
-        pages.live += live as u64;
-        Ok(pages)
-    }
-}
-
-fn entry_from(bytes: &[u8]) -> Entry {
-    Entry::from_bytes(bytes.try_into().expect("sixteen bytes were taken"))
-}
-
-/// The entries of a page as they came from the page file.
-pub fn entries_from(bytes: &[u8]) -> Result<Box<[Entry]>, Undecodable> {
-    if bytes.len() != PAGE_ENTRIES * Entry::BYTES {
-        return Err(Undecodable("page"));
-    }
-    Ok(bytes.chunks_exact(Entry::BYTES).map(entry_from).collect())
-}
-
-fn encode_bits(out: &mut Vec<u8>, bits: &Bits) {
-    for word in bits.0 {
-        out.put_number(word);
-    }
-}
-
-fn decode_bits(reader: &mut Reader<'_>) -> Result<Bits, Undecodable> {
-    let mut bits = Bits::default();
-    for word in &mut bits.0 {
-        *word = reader.number()?;
-    }
-    Ok(bits)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::entry::EntryFlags;
-
-    fn entry(number: u64) -> Entry {
-        Entry::new(Index(number), 0, EntryFlags::default(), 100, 0)
-    }
-
-    /// Random pushes, settlements and spills against a set of numbers.
-    #[test]
-    fn pages_agree_with_a_set() {
-        let mut random = 12345u64;
-        let mut next = |bound: u64| {
-            random = random
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            (random >> 33) % bound
-        };
-        let mut pages = Pages::default();
-        let mut model = BTreeSet::new();
-        let mut freed = Vec::new();
-        let mut disk: BTreeMap<PageSlot, Vec<u8>> = BTreeMap::new();
-        for step in 0..20_000u64 {
-            match next(10) {
-                0..5 => {
-                    let position = pages.push(entry(pages.next().0), Millis(step));
-                    assert!(model.insert(position));
-                }
-                5..9 => {
-                    let position = Position(next(pages.next().0 + 2));
-                    assert_eq!(pages.settle(position, &mut freed), model.remove(&position));
-                }
-                _ if next(100) == 0 => {
-                    let start = next(pages.next().0 + 1);
-                    let range = Position(start)..Position(start + next(2000));
-                    let gone: Vec<_> = model.range(range.clone()).copied().collect();
-                    assert_eq!(pages.settle_range(range, &mut freed), gone.len() as u64);
-                    gone.iter()
-                        .for_each(|position| assert!(model.remove(position)));
-                }
-                _ if next(50) == 0 => {
-                    for (first, _) in pages.spill(&mut |bytes| {
-                        let slot = PageSlot(disk.len() as u64);
-                        disk.insert(slot, bytes);
-                        slot
-                    }) {
-                        pages.evict(first);
-                    }
-                    let mut bytes = Vec::new();
-                    pages.encode(&mut bytes);
-                    let again = Pages::decode(&mut Reader::new(&bytes)).unwrap();
-                    assert_eq!(again.live(), pages.live());
-                    assert_eq!(again.next(), pages.next());
-                    pages = again;
-                }
-                _ => {
-                    let from = Position(next(pages.next().0 + 2));
-                    assert_eq!(pages.next_live(from), model.range(from..).next().copied());
-                    match pages.get(from) {
-                        Lookup::Entry(found) => assert_eq!(found, entry(from.0)),
-                        Lookup::Absent => assert!(!model.contains(&from)),
-                        Lookup::Spilled(slot) => {
-                            let first = pages.page_first(from).unwrap();
-                            pages.loaded(first, entries_from(&disk[&slot]).unwrap());
-                            assert_eq!(pages.get(from), Lookup::Entry(entry(from.0)));
-                        }
-                    }
-                }
-            }
-            assert_eq!(pages.live(), model.len() as u64);
-        }
-        assert!(!freed.is_empty() && !disk.is_empty());
     }
 }

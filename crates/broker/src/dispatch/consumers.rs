@@ -1,0 +1,262 @@
+//! Consumers and sessions: who is attached, with how much credit, and who can take more.
+
+use std::collections::BTreeSet;
+
+use super::{Dispatch, Get, Out};
+use crate::id::{ConsumerId, Position, QueueId, SessionId, ShardId, Token};
+use crate::ledger::Ledger;
+use crate::pass::{ConsumerOptions, Credit, Mode, Sharing};
+use crate::refusal::{Kind, Refusal};
+
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub consumers: Vec<ConsumerId>,
+    /// Queues of which this session may hold something, or has asked for it.
+    pub holds: BTreeSet<QueueId>,
+    /// Can take no more for now.
+    pub held_back: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub session: SessionId,
+    pub queue: QueueId,
+    pub options: ConsumerOptions,
+    /// `u64::MAX` is unlimited.
+    pub credit: u64,
+    pub fetching: u32,
+    /// It knows that a fetch would find something; a browser, that it has seen everything.
+    pub told: bool,
+    /// Nothing below is for it (filtered and browsing consumers).
+    pub scan: Position,
+    /// Where a browser ends.
+    pub end: Position,
+}
+
+impl Consumer {
+    pub fn browses(&self) -> bool {
+        self.options.mode == Mode::Browse
+    }
+
+    /// Whether it takes everything as it comes, so that nothing free is left behind it.
+    pub fn takes_all(&self) -> bool {
+        self.options.filter.is_none() && !self.browses()
+    }
+
+    /// Whether it gets nothing unless it fetches.
+    pub fn fetches(&self) -> bool {
+        self.options.credit == Credit::None && !self.browses()
+    }
+
+    /// Whether it is one of those of which only one is served.
+    fn takes_turns(&self) -> bool {
+        self.options.sharing == Sharing::Active && !self.browses()
+    }
+
+    /// Whether it cannot be attached beside others. Browsers disturb nobody.
+    fn clashes(&self, mut others: impl Iterator<Item = (Sharing, Mode)>) -> bool {
+        let receives = |mode: Mode| mode != Mode::Browse;
+        match self.options.sharing {
+            _ if self.browses() => false,
+            Sharing::Sole => others.any(|(_, mode)| receives(mode)),
+            Sharing::Shared | Sharing::Active => {
+                others.any(|(sharing, mode)| sharing == Sharing::Sole && receives(mode))
+            }
+        }
+    }
+}
+
+impl Credit {
+    /// How much there is when this was given to somebody who had `left`.
+    fn given(self, left: u64) -> u64 {
+        match self {
+            Credit::None => 0,
+            Credit::Set(count) => u64::from(count),
+            Credit::Add(count) => left.saturating_add(u64::from(count)),
+            Credit::Unlimited => u64::MAX,
+        }
+    }
+}
+
+impl Dispatch {
+    pub fn has_consumer(&self, consumer: ConsumerId) -> bool {
+        self.consumers.contains_key(&consumer)
+    }
+
+    fn session(&mut self, session: SessionId) -> &mut Session {
+        self.sessions.entry(session).or_default()
+    }
+
+    pub fn attach(
+        &mut self,
+        session: SessionId,
+        consumer: ConsumerId,
+        queue: QueueId,
+        options: ConsumerOptions,
+        name: &str,
+        ledger: &Ledger,
+    ) -> Result<(), Refusal> {
+        assert!(
+            !self.consumers.contains_key(&consumer),
+            "consumer {consumer} is attached twice"
+        );
+        let Some((state, known)) = Self::queue(&mut self.queues, queue, ledger) else {
+            return Err(Refusal::NotFound {
+                kind: Kind::Queue,
+                name: name.into(),
+            });
+        };
+        let attached = Consumer {
+            session,
+            queue,
+            credit: options.credit.given(0),
+            options,
+            fetching: 0,
+            told: false,
+            scan: Position(0),
+            end: known.pages.next(),
+        };
+        let others = state.consumers.iter().map(|id| {
+            let options = &self.consumers[id].options;
+            (options.sharing, options.mode)
+        });
+        if attached.clashes(others) {
+            return Err(Refusal::ExclusiveUse { name: name.into() });
+        }
+        let priority = attached.options.priority;
+        let at = state
+            .consumers
+            .partition_point(|id| self.consumers[id].options.priority >= priority);
+        state.consumers.insert(at, consumer);
+        state.fetchers += usize::from(attached.fetches());
+        if attached.takes_turns() && state.active.is_none() {
+            state.active = Some(consumer);
+        }
+        // The mark is moved ahead before the first message, so that it costs no wait later.
+        let head = known.pages.next_live(state.cursor).unwrap_or(attached.end);
+        if self.shard != ShardId::VOLATILE && !attached.browses() && state.offered_wanted <= head {
+            self.wanted.offer(queue, state.offer_beyond(head));
+        }
+        self.consumers.insert(consumer, attached);
+        self.session(session).consumers.push(consumer);
+        self.mark_dirty(queue, ledger);
+        Ok(())
+    }
+
+    /// Detaches a consumer; tells its queue if it was the last one there.
+    pub fn detach(&mut self, consumer: ConsumerId, ledger: &Ledger) -> Option<QueueId> {
+        let gone = self.consumers.remove(&consumer)?;
+        if let Some(session) = self.sessions.get_mut(&gone.session) {
+            session.consumers.retain(|id| *id != consumer);
+        }
+        let state = self.queues.get_mut(&gone.queue)?;
+        state.consumers.retain(|id| *id != consumer);
+        state.fetchers -= usize::from(gone.fetches());
+        if state.active == Some(consumer) {
+            let waits = |id: &&ConsumerId| self.consumers[id].takes_turns();
+            state.active = state.consumers.iter().find(waits).copied();
+        }
+        let browses = |id: &ConsumerId| self.consumers[id].browses();
+        let last = state.consumers.iter().all(browses) && !gone.browses();
+        self.mark_dirty(gone.queue, ledger);
+        last.then_some(gone.queue)
+    }
+
+    pub fn credit(&mut self, consumer: ConsumerId, credit: Credit, ledger: &Ledger) {
+        let Some(attached) = self.consumers.get_mut(&consumer) else {
+            return;
+        };
+        let fetched = attached.fetches();
+        attached.credit = credit.given(attached.credit);
+        // A consumer can change between getting and fetching while it is attached.
+        attached.options.credit = credit;
+        let (queue, fetches) = (attached.queue, attached.fetches());
+        if let Some(state) = self.queues.get_mut(&queue) {
+            state.fetchers -= usize::from(fetched);
+            state.fetchers += usize::from(fetches);
+        }
+        self.mark_dirty(queue, ledger);
+    }
+
+    pub fn fetch(&mut self, consumer: ConsumerId, count: u32, ledger: &Ledger) {
+        let Some(attached) = self.consumers.get_mut(&consumer) else {
+            return;
+        };
+        attached.fetching = attached.fetching.saturating_add(count);
+        attached.told = false;
+        let queue = attached.queue;
+        self.mark_dirty(queue, ledger);
+    }
+
+    /// One message for somebody who need not be attached; false if there is no such queue.
+    pub fn get(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        holder: ConsumerId,
+        mode: Mode,
+        ledger: &Ledger,
+    ) -> bool {
+        let Some((state, _)) = Self::queue(&mut self.queues, queue, ledger) else {
+            return false;
+        };
+        state.gets.push_back(Get {
+            session,
+            token,
+            mode,
+            holder,
+        });
+        self.session(session).holds.insert(queue);
+        self.mark_dirty(queue, ledger);
+        true
+    }
+
+    pub fn hold(&mut self, session: SessionId) {
+        self.session(session).held_back = true;
+    }
+
+    pub fn resume(&mut self, session: SessionId, ledger: &Ledger) {
+        let state = self.session(session);
+        state.held_back = false;
+        for consumer in state.consumers.clone() {
+            let queue = self.consumers[&consumer].queue;
+            self.mark_dirty(queue, ledger);
+        }
+    }
+
+    /// The session is gone. Tells the queues that lost their last consumer with it.
+    pub fn end(&mut self, session: SessionId, ledger: &Ledger) -> Vec<QueueId> {
+        self.reads.end(session);
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Vec::new();
+        };
+        let consumers = std::mem::take(&mut state.consumers);
+        let holds = std::mem::take(&mut state.holds);
+        let mut idle: Vec<_> = consumers
+            .into_iter()
+            .filter_map(|id| self.detach(id, ledger))
+            .collect();
+        idle.sort_unstable();
+        idle.dedup();
+        for queue in holds {
+            let Some(state) = self.queues.get_mut(&queue) else {
+                continue;
+            };
+            state.gets.retain(|get| get.session != session);
+            let mut held: Vec<_> = state
+                .out
+                .iter()
+                .filter(|(_, out)| matches!(out, Out::Leased { session: s, .. } if *s == session))
+                .map(|(position, _)| *position)
+                .collect();
+            held.sort_unstable();
+            for position in held {
+                state.give_back(position, true, &mut self.consumers);
+            }
+            self.mark_dirty(queue, ledger);
+        }
+        self.sessions.remove(&session);
+        idle
+    }
+}

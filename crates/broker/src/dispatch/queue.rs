@@ -1,0 +1,136 @@
+//! A queue as its leader sees it: where each live position is, who waits for one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::consumers::Consumer;
+use crate::event::PageSlot;
+use crate::id::{ConsumerId, MessageRef, Millis, Position, SessionId, Token};
+use crate::ledger::QueueLedger;
+use crate::map::IdMap;
+use crate::pass::Mode;
+
+/// How far the offered mark is moved at a time.
+const OFFERED_STEP: u64 = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct QueueDispatch {
+    /// No position below is fresh.
+    pub cursor: Position,
+    /// Whether it counts as redelivered.
+    pub returned: BTreeMap<Position, bool>,
+    pub out: IdMap<Position, Out>,
+    /// What an earlier life of this process may have handed out.
+    pub redelivered_below: Position,
+    /// Where the offered mark will be when everything that is wanted is logged.
+    pub offered_wanted: Position,
+    /// Highest priority first; within one priority, whose turn it is.
+    pub consumers: Vec<ConsumerId>,
+    /// How many of them fetch.
+    pub fetchers: usize,
+    /// The one that is served, of those that asked to be the only one served.
+    pub active: Option<ConsumerId>,
+    pub gets: VecDeque<Get>,
+    /// Positions that are purged and not settled yet.
+    pub purging: u64,
+    pub stall: Option<Stall>,
+    pub is_dirty: bool,
+    /// When the head is looked at for expiry.
+    pub check: Option<Millis>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Out {
+    Leased {
+        session: SessionId,
+        redelivered: bool,
+    },
+    Settling,
+    /// Comes back when its attempts are logged.
+    Returning,
+}
+
+/// What a queue waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stall {
+    Record(MessageRef),
+    Page(PageSlot),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Get {
+    pub session: SessionId,
+    pub token: Token,
+    pub mode: Mode,
+    pub holder: ConsumerId,
+}
+
+impl QueueDispatch {
+    /// How much could be handed out.
+    pub fn ready(&self, known: &QueueLedger) -> u64 {
+        known
+            .pages
+            .live()
+            .saturating_sub(self.out.len() as u64 + self.purging)
+    }
+
+    pub fn leased(&self) -> u64 {
+        let leased = |out: &&Out| matches!(out, Out::Leased { .. });
+        self.out.values().filter(leased).count() as u64
+    }
+
+    /// The first free position at or after `from`.
+    pub fn next_free(&self, known: &QueueLedger, from: Position) -> Option<Position> {
+        let returned = self.returned.range(from..).next();
+        let returned = returned.map(|(position, _)| *position);
+        let mut fresh = known.pages.next_live(from.max(self.cursor));
+        while let Some(position) = fresh
+            && self.out.contains_key(&position)
+        {
+            fresh = known.pages.next_live(position.next());
+        }
+        returned.into_iter().chain(fresh).min()
+    }
+
+    /// Whether a live position is neither handed out nor on its way to be settled.
+    pub fn is_free(&self, position: Position) -> bool {
+        let fresh = position >= self.cursor && !self.out.contains_key(&position);
+        fresh || self.returned.contains_key(&position)
+    }
+
+    /// Leaves behind what consumers with filters hold, so that nobody walks over it again.
+    pub fn move_cursor(&mut self, known: &QueueLedger) {
+        while let Some(position) = known.pages.next_live(self.cursor)
+            && self.out.contains_key(&position)
+        {
+            self.cursor = position.next();
+        }
+    }
+
+    /// Where the offered mark shall be, so that there is room beyond a position.
+    pub fn offer_beyond(&mut self, position: Position) -> Position {
+        self.offered_wanted = Position(position.0 + OFFERED_STEP);
+        self.offered_wanted
+    }
+
+    pub fn take_out(&mut self, position: Position, out: Out) {
+        self.returned.remove(&position);
+        self.out.insert(position, out);
+    }
+
+    /// An out position is free again.
+    pub fn give_back(
+        &mut self,
+        position: Position,
+        redelivered: bool,
+        consumers: &mut IdMap<ConsumerId, Consumer>,
+    ) {
+        self.out.remove(&position);
+        self.returned.insert(position, redelivered);
+        for id in &self.consumers {
+            let consumer = consumers.get_mut(id).expect("attached to this queue");
+            if !consumer.browses() {
+                consumer.scan = consumer.scan.min(position);
+            }
+        }
+    }
+}

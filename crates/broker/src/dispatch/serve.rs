@@ -1,0 +1,223 @@
+//! Handing out: whose turn it is, and what they are told.
+
+use super::choose::Next;
+use super::consumers::{Consumer, Session};
+use super::pump::Step;
+use super::{Out, QueueDispatch};
+use crate::entry::Entry;
+use crate::event::{Delivery, Event};
+use crate::id::{ConsumerId, Position, SessionId};
+use crate::ledger::Reason;
+use crate::map::IdMap;
+use crate::pass::{Mode, Sharing};
+
+/// Who gets a message, and how.
+#[derive(Clone, Copy)]
+struct Receiver {
+    session: SessionId,
+    consumer: ConsumerId,
+    mode: Mode,
+    /// Nothing free is left behind it.
+    moves_cursor: bool,
+}
+
+impl Step<'_> {
+    pub fn serve_gets(
+        &mut self,
+        queue: &mut QueueDispatch,
+        sessions: &mut IdMap<SessionId, Session>,
+    ) {
+        while let Some(get) = queue.gets.front().copied() {
+            let delivery = match self.next_plain(queue) {
+                Next::Stalled => return,
+                Next::Nothing => None,
+                Next::Found { position, entry } => {
+                    let to = Receiver {
+                        session: get.session,
+                        consumer: get.holder,
+                        mode: get.mode,
+                        moves_cursor: true,
+                    };
+                    Some(self.hand_out(queue, position, entry, to, sessions))
+                }
+            };
+            queue.gets.pop_front();
+            self.effects.events.push(Event::Got {
+                session: get.session,
+                token: get.token,
+                delivery,
+                ready: queue.ready(self.known),
+            });
+        }
+    }
+
+    pub fn serve_consumers(
+        &mut self,
+        queue: &mut QueueDispatch,
+        consumers: &mut IdMap<ConsumerId, Consumer>,
+        sessions: &mut IdMap<SessionId, Session>,
+    ) {
+        let mut at = 0;
+        while let Some(id) = queue.consumers.get(at).copied()
+            && self.looks > 0
+        {
+            let consumer = consumers.get_mut(&id).expect("attached to this queue");
+            let open = consumer.credit > 0 || consumer.fetching > 0;
+            if !open || !is_served(queue, id, consumer, sessions) {
+                at += 1;
+                continue;
+            }
+            match self.next_for(queue, consumer) {
+                Next::Found { position, entry } => {
+                    let moves_cursor = consumer.takes_all();
+                    let to = Receiver {
+                        session: consumer.session,
+                        consumer: id,
+                        mode: consumer.options.mode,
+                        moves_cursor,
+                    };
+                    let delivery = self.hand_out(queue, position, entry, to, sessions);
+                    self.effects.events.push(Event::Deliver(delivery));
+                    if !moves_cursor {
+                        consumer.scan = position.next();
+                    }
+                    if consumer.fetching > 0 {
+                        consumer.fetching -= 1;
+                    } else if consumer.credit != u64::MAX {
+                        consumer.credit -= 1;
+                    }
+                    consumer.told = false;
+                    // To the end of its priority: the others come first next time.
+                    let priority = consumer.options.priority;
+                    let same = queue.consumers[at + 1..]
+                        .partition_point(|other| consumers[other].options.priority >= priority);
+                    // Those before it can take nothing in this step.
+                    queue.consumers[at..=at + same].rotate_left(1);
+                }
+                Next::Nothing if consumer.browses() => {
+                    consumer.fetching = 0;
+                    self.end_browse(id, consumer);
+                    at += 1;
+                }
+                Next::Nothing => {
+                    // What is not there now is not owed.
+                    if consumer.fetching > 0 {
+                        consumer.fetching = 0;
+                        consumer.told = false;
+                    }
+                    at += 1;
+                }
+                Next::Stalled => at += 1,
+            }
+        }
+    }
+
+    /// Tells a browser once that it has seen everything.
+    fn end_browse(&mut self, id: ConsumerId, consumer: &mut Consumer) {
+        if !consumer.told {
+            consumer.told = true;
+            consumer.credit = 0;
+            let session = consumer.session;
+            self.effects.events.push(Event::BrowseEnded {
+                session,
+                consumer: id,
+            });
+        }
+    }
+
+    /// Tells consumers that fetch when a fetch would find something.
+    pub fn tell_ready(
+        &mut self,
+        queue: &mut QueueDispatch,
+        consumers: &mut IdMap<ConsumerId, Consumer>,
+        sessions: &IdMap<SessionId, Session>,
+    ) {
+        if queue.fetchers == 0 {
+            return;
+        }
+        for at in 0..queue.consumers.len() {
+            let id = queue.consumers[at];
+            let consumer = consumers.get_mut(&id).expect("attached to this queue");
+            let waits = consumer.fetches() && consumer.fetching == 0 && !consumer.told;
+            if waits
+                && is_served(queue, id, consumer, sessions)
+                && let Next::Found { .. } = self.next_for(queue, consumer)
+            {
+                consumer.told = true;
+                let session = consumer.session;
+                self.effects.events.push(Event::Ready {
+                    session,
+                    consumer: id,
+                });
+            }
+        }
+    }
+
+    /// Takes a free position out and says how it goes.
+    fn hand_out(
+        &mut self,
+        queue: &mut QueueDispatch,
+        position: Position,
+        entry: Entry,
+        to: Receiver,
+        sessions: &mut IdMap<SessionId, Session>,
+    ) -> Delivery {
+        let Receiver {
+            session,
+            consumer,
+            mode,
+            moves_cursor,
+        } = to;
+        let again = queue.returned.get(&position).copied();
+        let redelivered = again.unwrap_or(position < queue.redelivered_below);
+        match mode {
+            Mode::Browse => {}
+            Mode::Lease => {
+                let lease = Out::Leased {
+                    session,
+                    redelivered,
+                };
+                queue.take_out(position, lease);
+                if let Some(session) = sessions.get_mut(&session) {
+                    session.holds.insert(self.id);
+                }
+            }
+            Mode::Settled => {
+                queue.take_out(position, Out::Settling);
+                let range = position..position.next();
+                self.wanted.settle(self.id, range, Reason::Accepted);
+            }
+        }
+        if moves_cursor && position >= queue.cursor {
+            queue.cursor = position.next();
+        }
+        Delivery {
+            session,
+            consumer,
+            queue: self.id,
+            position,
+            message: self.ledger.message(entry),
+            redelivered,
+            attempts: self.known.attempts(position),
+        }
+    }
+}
+
+/// Whether a consumer may be given anything now, credit aside.
+fn is_served(
+    queue: &QueueDispatch,
+    id: ConsumerId,
+    consumer: &Consumer,
+    sessions: &IdMap<SessionId, Session>,
+) -> bool {
+    let held_back = sessions
+        .get(&consumer.session)
+        .is_some_and(|session| session.held_back);
+    let has_turn = match (queue.active, consumer.options.sharing) {
+        _ if consumer.browses() => true,
+        (None, _) => true,
+        (Some(active), Sharing::Active) => active == id,
+        (Some(_), Sharing::Shared | Sharing::Sole) => false,
+    };
+    has_turn && !held_back
+}

@@ -1,0 +1,93 @@
+//! Pages of the ledger that lie in the page file.
+
+use std::collections::BTreeSet;
+
+use super::{Ledger, Pages};
+use crate::entry::Entry;
+use crate::event::PageSlot;
+use crate::id::{PartitionId, Position, QueueId};
+
+/// Whose page it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PageOwner {
+    Queue(QueueId),
+    Partition(PartitionId),
+}
+
+impl Ledger {
+    /// Takes in a page from the page file; tells whose it was, unless it went meanwhile.
+    pub fn page_loaded(
+        &mut self,
+        slot: PageSlot,
+        entries: Box<[Entry]>,
+    ) -> Option<(PageOwner, Position)> {
+        let (owner, first) = *self.spilled.get(&slot)?;
+        self.pages_mut(owner)?.loaded(first, entries);
+        Some((owner, first))
+    }
+
+    pub fn evict(&mut self, of: PageOwner, first: Position) {
+        if let Some(pages) = self.pages_mut(of) {
+            pages.evict(first);
+        }
+    }
+
+    fn pages_mut(&mut self, of: PageOwner) -> Option<&mut Pages> {
+        match of {
+            PageOwner::Queue(id) => self.queues.get_mut(&id).map(|queue| &mut queue.pages),
+            PageOwner::Partition(id) => self.partitions.get_mut(&id).map(|p| &mut p.pages),
+        }
+    }
+
+    /// Spills every full page; tells which, so that they can be evicted later.
+    pub fn spill(
+        &mut self,
+        write: &mut dyn FnMut(Vec<u8>) -> PageSlot,
+    ) -> Vec<(PageOwner, Position)> {
+        let mut spilled: Vec<(PageOwner, Position, PageSlot)> = Vec::new();
+        let mut ids: Vec<_> = self.queues.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let queue = self.queues.get_mut(&id).expect("a key of the map");
+            let pages = queue.pages.spill(write);
+            spilled.extend(
+                pages
+                    .into_iter()
+                    .map(|(at, slot)| (PageOwner::Queue(id), at, slot)),
+            );
+        }
+        for (id, partition) in &mut self.partitions {
+            let owner = PageOwner::Partition(*id);
+            let pages = partition.pages.spill(write);
+            spilled.extend(pages.into_iter().map(|(at, slot)| (owner, at, slot)));
+        }
+        self.spilled.extend(
+            spilled
+                .iter()
+                .map(|(owner, at, slot)| (*slot, (*owner, *at))),
+        );
+        spilled
+            .into_iter()
+            .map(|(owner, at, _)| (owner, at))
+            .collect()
+    }
+
+    /// Pages that nothing here refers to any more, since this was last asked.
+    pub fn take_freed(&mut self) -> Vec<PageSlot> {
+        let freed = std::mem::take(&mut self.freed);
+        for slot in &freed {
+            self.spilled.remove(slot);
+        }
+        freed
+    }
+
+    /// The pages in the page file that this ledger refers to.
+    pub fn slots(&self) -> Vec<PageSlot> {
+        let freed: BTreeSet<_> = self.freed.iter().collect();
+        self.spilled
+            .keys()
+            .filter(|slot| !freed.contains(slot))
+            .copied()
+            .collect()
+    }
+}
