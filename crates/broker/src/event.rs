@@ -22,7 +22,8 @@ pub enum Event {
         token: Token,
         result: Result<Answer, Refusal>,
     },
-    /// A published message is where it should be, and stays there.
+    /// A published message is where it should be; one that is persistent, or that a partition
+    /// keeps, is durable there.
     Stored {
         session: SessionId,
         token: Token,
@@ -158,7 +159,8 @@ pub struct PageSlot(pub u64);
 /// What must be read before something can go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Load {
-    /// Answered by [`Node::advance`](crate::node::Node::advance) once they can be read.
+    /// Each is answered by [`Node::record_loaded`](crate::node::Node::record_loaded) or
+    /// [`Node::record_gone`](crate::node::Node::record_gone).
     Records(Vec<MessageRef>),
     /// Answered by [`Node::page_loaded`](crate::node::Node::page_loaded).
     Page(PageSlot),

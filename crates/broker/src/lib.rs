@@ -15,20 +15,21 @@
 //!
 //! No I/O, no clock (time comes as an argument), no chance, no threads, no protocol's words, no
 //! message bodies: it keeps 16 bytes of each message ([`entry::Entry`]) and asks for records by
-//! [`event::Load`] where it must look inside, to filter or to send one on.
+//! [`event::Load`]: before it hands one out, filters it, compares its time or sends it on.
 //!
 //! # Invariants
 //!
 //! * An id and a position are never used again.
 //! * A replayed ledger equals the live one, byte by byte.
-//! * What is confirmed was durable before; what is handed out was durable before.
-//! * No step does work in proportion to what is stored.
+//! * A persistent message of a durable queue is durable before it is confirmed or handed out.
+//! * No step of a message does work in proportion to what is stored.
 //! * Refusals are values of one closed enum; a panic in here is a bug of ours.
 //!
 //! # Caveats
 //!
 //! Priorities, length limits and delivery limits of queues are not in here yet; the format has
-//! room for them (death reasons, bits of a position).
+//! room for them (death reasons, bits of a position). A checkpoint writes a line for every page
+//! and for every kept message and cursor; removing an address or a group looks at every cursor.
 
 pub mod bytes;
 pub mod dispatch;

@@ -1,4 +1,4 @@
-//! What was asked from the readers and has not come yet: nothing is asked twice at a time.
+//! What was asked from the readers and has not come yet, so that not every step asks again.
 
 use std::collections::BTreeMap;
 

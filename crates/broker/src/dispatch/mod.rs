@@ -7,8 +7,8 @@
 //! at or above the cursor, and below it none. A consumer with a filter takes fresh positions in
 //! any order and leaves the cursor where it is.
 //!
-//! Caveat: one step of one queue looks at each of its consumers at least once. It matters with
-//! thousands of consumers on one queue.
+//! Caveat: one step of one queue, and each message that is given back, looks at each consumer of
+//! the queue. It matters with thousands of consumers on one queue.
 
 mod asked;
 mod choose;

@@ -1,11 +1,11 @@
 //! The bytes of a ledger, as a checkpoint keeps them.
 
-use super::{Kept, Ledger, PageOwner, Pages, PartitionLedger, Producers, QueueLedger, fact};
+use std::collections::BTreeMap;
+
+use super::{Kept, Ledger, PageOwner, Pages, PartitionLedger, Producers, QueueLedger, fact, pages};
 use crate::bytes::{Reader, Undecodable, Writer};
-use crate::entry::Entry;
 use crate::id::{GroupId, Index, Millis, Position, QueueId, ShardId};
 use crate::pass::Head;
-use std::collections::BTreeMap;
 
 impl Ledger {
     /// The whole ledger, as of the last applied frame. To be called after [`Ledger::spill`].
@@ -90,8 +90,7 @@ impl Ledger {
         }
         for _ in 0..reader.count()? {
             let due = Millis(reader.number()?);
-            let bytes = reader.take(Entry::BYTES)?;
-            let entry = Entry::from_bytes(bytes.try_into().expect("sixteen bytes were taken"));
+            let entry = pages::entry(reader)?;
             ledger.kept.insert(
                 Kept {
                     due,

@@ -10,7 +10,8 @@
 //! ahead of `visible` by exactly the pending facts.
 //!
 //! What was asked for by [`Load`](crate::event::Load) is answered by [`Node::record_loaded`],
-//! [`Node::record_gone`] or [`Node::page_loaded`]; nothing is asked for twice within a second.
+//! [`Node::record_gone`] or [`Node::page_loaded`]. A record may be asked for again before that, by
+//! another queue that needs it.
 //! A barrier, and a commit, are answered when the messages that were rejected before are where
 //! they should be, too.
 //!

@@ -166,7 +166,8 @@ impl Node {
         self.asked.records(missing, now, effects);
     }
 
-    fn dead_letter(&self, doomed: &Doomed) -> Option<DeadLetter> {
+    /// Where a message goes that has died; a queue that is gone buries nobody.
+    fn dead_letter<'a>(&'a self, doomed: &'a Doomed) -> Option<&'a DeadLetter> {
         match &doomed.fate {
             Fate::Died { fallback, .. } => {
                 let queue = self.visible.queue_by_id(doomed.queue)?;
@@ -174,8 +175,8 @@ impl Node {
                     .spec
                     .options
                     .dead_letter
-                    .clone()
-                    .or_else(|| fallback.clone())
+                    .as_ref()
+                    .or(fallback.as_ref())
             }
             Fate::Forward(..) => None,
         }
@@ -219,9 +220,8 @@ impl Node {
         now: Millis,
         records: &dyn Records,
     ) {
-        let letter = self
-            .dead_letter(doomed)
-            .expect("asked before the record was");
+        let letter = self.dead_letter(doomed).cloned();
+        let letter = letter.expect("asked before the record was");
         let source = self
             .visible
             .queue_by_id(doomed.queue)

@@ -1,6 +1,7 @@
 //! One shard: its ledger, its dispatch, and the frames between deciding and applying.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bytes::{Reader, Undecodable};
@@ -11,7 +12,7 @@ use crate::id::{
     Durability, GroupId, Index, MessageRef, Millis, PartitionId, Position, QueueId, SessionId,
     ShardId, Token,
 };
-use crate::ledger::{Fact, Ledger};
+use crate::ledger::{Applied, Fact, Ledger, Lookup};
 use crate::map::IdMap;
 use crate::pass::{Batch, Destination, Head};
 use crate::refusal::Refusal;
@@ -320,11 +321,14 @@ impl Shard {
 
     /// A change of the topology that comes without a frame of this shard.
     pub fn apply_topology(&mut self, fact: &TopologyFact, effects: &mut Effects) {
-        let gone = match fact {
-            TopologyFact::QueueRemoved { id } if !self.has_log() => self.live_messages(*id),
-            _ => Vec::new(),
+        let gone = if let TopologyFact::QueueRemoved { id } = fact
+            && !self.has_log()
+        {
+            self.live_messages(*id)
+        } else {
+            Vec::new()
         };
-        let mut applied = crate::ledger::Applied::default();
+        let mut applied = Applied::default();
         self.ledger.apply_topology(fact, &mut applied);
         for queue in applied.removed {
             self.dispatch.removed(queue, effects);
@@ -339,7 +343,7 @@ impl Shard {
         self.messages_in(queue, Position(0)..known.pages.next())
     }
 
-    fn messages_in(&self, queue: QueueId, range: std::ops::Range<Position>) -> Vec<MessageRef> {
+    fn messages_in(&self, queue: QueueId, range: Range<Position>) -> Vec<MessageRef> {
         let Some(known) = self.ledger.queue(queue) else {
             return Vec::new();
         };
@@ -349,8 +353,8 @@ impl Shard {
             && position < range.end
         {
             match known.pages.get(position) {
-                crate::ledger::Lookup::Entry(entry) => messages.push(self.ledger.message(entry)),
-                crate::ledger::Lookup::Absent | crate::ledger::Lookup::Spilled(_) => {
+                Lookup::Entry(entry) => messages.push(self.ledger.message(entry)),
+                Lookup::Absent | Lookup::Spilled(_) => {
                     unreachable!("volatile pages stay in memory")
                 }
             }
@@ -373,7 +377,12 @@ impl Shard {
                 match destination {
                     Destination::Queue(queue) if self.ledger.queue(*queue).is_some() => {}
                     // Deleted since it was routed.
-                    _ => released.push(MessageRef::new(self.id, index, slot as u16)),
+                    Destination::Queue(_) => {
+                        released.push(MessageRef::new(self.id, index, slot as u16));
+                    }
+                    Destination::Partition(_) | Destination::Timer(_) => {
+                        unreachable!("partitions and timers are durable")
+                    }
                 }
             }
         }

@@ -81,7 +81,8 @@ pub enum Command {
         holder: ConsumerId,
         mode: Mode,
     },
-    /// Settles positions, held or not; one that is settled already is passed over.
+    /// Settles positions that this session holds, or nobody; others, and those that are settled
+    /// already, are passed over. Only what is held can be released.
     Settle {
         queue: QueueId,
         positions: Positions,
@@ -112,7 +113,7 @@ pub enum Command {
         group: GroupId,
         partition: PartitionId,
     },
-    /// Where a group shall go on. Not answered.
+    /// Where a group shall go on. Not answered; passed over if there is no such partition.
     SetCursor {
         group: GroupId,
         partition: PartitionId,

@@ -279,41 +279,24 @@ impl Topology {
             arguments: Arc::clone(arguments),
         };
         let durability = self.edge_durability(source.id, target);
-        match source.find(&Identity::of(&binding)) {
-            Some(known) => {
-                let (id, answer) = (
-                    known.id,
-                    Answer::Bound {
-                        id: known.id,
-                        created: false,
-                    },
-                );
-                if known.spec.filter == binding.filter {
-                    return Ok(Plan::nothing(answer));
-                }
-                Ok(Plan::one(
-                    TopologyFact::Bound {
-                        id,
-                        binding,
-                        durability,
-                    },
-                    answer,
-                ))
+        let (id, created) = match source.find(&Identity::of(&binding)) {
+            Some(known) if known.spec.filter == binding.filter => {
+                let (id, created) = (known.id, false);
+                return Ok(Plan::nothing(Answer::Bound { id, created }));
             }
+            // The new filter replaces the one before.
+            Some(known) => (known.id, false),
             None => {
                 check_room("bindings", self.binding_count(), self.limits().bindings)?;
-                let id = BindingId(self.counters.binding);
-                let answer = Answer::Bound { id, created: true };
-                Ok(Plan::one(
-                    TopologyFact::Bound {
-                        id,
-                        binding,
-                        durability,
-                    },
-                    answer,
-                ))
+                (BindingId(self.counters.binding), true)
             }
-        }
+        };
+        let bound = TopologyFact::Bound {
+            id,
+            binding,
+            durability,
+        };
+        Ok(Plan::one(bound, Answer::Bound { id, created }))
     }
 
     fn plan_unbind(

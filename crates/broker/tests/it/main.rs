@@ -1,6 +1,7 @@
 //! The broker's machines in a simulated world: golden scripts, and random commands against a
 //! naive model.
 
+mod bodies;
 mod chance;
 mod golden;
 mod messages;

@@ -148,6 +148,7 @@ impl Stage {
                 let credit = match (words.number("add"), words.number("set")) {
                     (Some(add), _) => Credit::Add(add as u32),
                     (None, Some(set)) => Credit::Set(set as u32),
+                    (None, None) if words.has("none") => Credit::None,
                     (None, None) => Credit::Unlimited,
                 };
                 self.world

@@ -10,9 +10,9 @@ use broker::pass::{
     Positions, Publish, Read, Sharing, Side,
 };
 use broker::record::{Envelope, Language};
-use broker::topology::{Change, QueueOptions, QueueSpec};
+use broker::topology::Change;
 
-use super::world::World;
+use super::world::{World, queue};
 
 const S: SessionId = SessionId(7);
 
@@ -66,18 +66,8 @@ fn publish(world: &mut World, destination: Destination) {
 #[test]
 fn strange_questions_are_answered() {
     let mut world = World::new();
-    let spec = QueueSpec {
-        name: "jobs".into(),
-        durability: broker::id::Durability::Durable,
-        auto_delete: false,
-        owner: None,
-        implicit: false,
-        options: QueueOptions {
-            message_ttl_ms: Some(u64::MAX),
-            ..QueueOptions::default()
-        },
-        arguments: [].into(),
-    };
+    let mut spec = queue("jobs");
+    spec.options.message_ttl_ms = Some(u64::MAX);
     world.done(S, |token| Command::Change {
         token,
         change: Change::DeclareQueue(spec),

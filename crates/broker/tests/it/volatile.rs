@@ -7,13 +7,13 @@ use broker::event::Event;
 use broker::id::{ConsumerId, Durability, Position, QueueId, SessionId};
 use broker::pass::{
     Command, ConsumerOptions, Credit, DeleteCondition, Destination, Mode, Outcome, Positions,
-    Publish, Sharing,
+    Sharing,
 };
 use broker::record::{Envelope, Language};
 use broker::topology::{Change, DeadLetter, QueueOptions, QueueSpec};
 
 use super::chance::Chance;
-use super::world::World;
+use super::world::{World, queue};
 
 const SEEDS: u64 = 150;
 const STEPS: u64 = 150;
@@ -62,17 +62,13 @@ impl Story {
         });
         let message_ttl_ms = (name == "b").then_some(5000);
         let spec = QueueSpec {
-            name: name.into(),
             durability: Durability::Volatile,
-            auto_delete: false,
-            owner: None,
-            implicit: false,
             options: QueueOptions {
                 message_ttl_ms,
                 idle_ms: None,
                 dead_letter,
             },
-            arguments: [].into(),
+            ..queue(name)
         };
         let change = Change::DeclareQueue(spec);
         let result = self
@@ -126,16 +122,8 @@ impl Story {
         let native = self.next.to_string();
         self.next += 1;
         let envelope = Envelope::new(Language(1), "", "", self.world.now);
-        let publish = Publish {
-            token: None,
-            envelope: &envelope,
-            destinations: &destinations,
-            tag_hash: 0,
-            producer: None,
-        };
         self.world
-            .pass
-            .publish(SESSION, publish, &[native.as_bytes()]);
+            .publish(SESSION, None, &envelope, &destinations, &native);
     }
 
     fn attach(&mut self, name: &str) {

@@ -1,18 +1,21 @@
 //! A node, a log in memory, a page file in memory, and a clock that moves when it is told to.
-//!
-//! A message is its name, followed by its properties; so whatever comes out can be named again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use broker::bytes::Reader;
-use broker::event::{Answer, Effects, Event, Frame, Load, PageSlot, Records};
-use broker::id::{Index, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token};
+use broker::event::{Answer, Effects, Event, Frame, Load, PageSlot};
+use broker::id::{
+    Durability, Index, MessageRef, Millis, Position, QueueId, SessionId, ShardId, Token,
+};
 use broker::node::{Config, Node, Retention};
-use broker::pass::{Command, Pass, record_ranges};
-use broker::properties::{Properties, Value};
-use broker::record::Record;
+use broker::pass::{Command, Destination, Pass, Publish, record_ranges};
+use broker::record::{Envelope, Record};
 use broker::refusal::Refusal;
-use broker::topology::{AddressSpec, BirthBinding, Limits, Partitions, Router};
+use broker::topology::{
+    AddressSpec, BirthBinding, Limits, Partitions, QueueOptions, QueueSpec, Router,
+};
+
+use super::bodies::{Bodies, name_of};
 
 /// Where the clock starts: late enough that a script can speak of times before it.
 pub const START: Millis = Millis(1_800_000_000_000);
@@ -44,64 +47,6 @@ pub enum Sync {
     Held,
 }
 
-/// The records, as far as they can be read.
-#[derive(Default)]
-pub struct Bodies {
-    log: BTreeMap<MessageRef, Vec<u8>>,
-    pub volatile: BTreeMap<MessageRef, Vec<u8>>,
-    /// Those that were released, for what was told in the same step.
-    departed: BTreeMap<MessageRef, Vec<u8>>,
-    /// If given, only these of the log are in memory.
-    pub resident: Option<BTreeSet<MessageRef>>,
-}
-
-struct View<'a>(&'a str);
-
-impl Properties for View<'_> {
-    fn property(&self, name: &str) -> Option<Value<'_>> {
-        let mut pairs = self
-            .0
-            .split(' ')
-            .skip(1)
-            .filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| Value::Text(value))
-    }
-}
-
-impl Bodies {
-    pub fn any(&self, message: MessageRef) -> Option<&[u8]> {
-        let departed = || self.departed.get(&message);
-        let found = self
-            .log
-            .get(&message)
-            .or_else(|| self.volatile.get(&message));
-        found.or_else(departed).map(Vec::as_slice)
-    }
-}
-
-impl Records for Bodies {
-    fn record(&self, message: MessageRef) -> Option<&[u8]> {
-        if let Some(resident) = &self.resident
-            && message.shard() == ShardId::LOG
-            && !resident.contains(&message)
-        {
-            return None;
-        }
-        self.log
-            .get(&message)
-            .or_else(|| self.volatile.get(&message))
-            .map(Vec::as_slice)
-    }
-
-    fn with_properties(&self, record: &Record<'_>, look: &mut dyn FnMut(&dyn Properties)) {
-        look(&View(
-            std::str::from_utf8(record.native).expect("names are text"),
-        ));
-    }
-}
-
 fn born(name: &str) -> Option<BirthBinding> {
     let key = name.strip_prefix("born.")?;
     Some(BirthBinding {
@@ -121,7 +66,7 @@ pub fn address(name: &str, router: Router) -> AddressSpec {
     AddressSpec {
         name: name.into(),
         router,
-        durability: broker::id::Durability::Durable,
+        durability: Durability::Durable,
         auto_delete: false,
         internal: false,
         reserved: false,
@@ -144,6 +89,19 @@ pub fn partitioned(name: &str, count: u32) -> AddressSpec {
     AddressSpec {
         partitions: Some(partitions),
         ..address(name, Router::Partitioned)
+    }
+}
+
+/// A queue without anything special.
+pub fn queue(name: &str) -> QueueSpec {
+    QueueSpec {
+        name: name.into(),
+        durability: Durability::Durable,
+        auto_delete: false,
+        owner: None,
+        implicit: false,
+        options: QueueOptions::default(),
+        arguments: [].into(),
     }
 }
 
@@ -194,6 +152,25 @@ impl World {
         let token = self.token();
         self.pass.push(session, command(token));
         token
+    }
+
+    /// Publishes a message that is not numbered by its producer.
+    pub fn publish(
+        &mut self,
+        session: SessionId,
+        token: Option<Token>,
+        envelope: &Envelope<'_>,
+        destinations: &[Destination],
+        native: &str,
+    ) {
+        let publish = Publish {
+            token,
+            envelope,
+            destinations,
+            tag_hash: 0,
+            producer: None,
+        };
+        self.pass.publish(session, publish, &[native.as_bytes()]);
     }
 
     /// Asks for one thing that is answered, and lets everything happen that comes of it.
@@ -481,11 +458,6 @@ fn ledger_of(state: &[u8]) -> &[u8] {
     reader.u8().expect("a version");
     reader.bytes().expect("a topology");
     reader.rest()
-}
-
-fn name_of(native: &[u8]) -> String {
-    let text = std::str::from_utf8(native).expect("names are text");
-    text.split(' ').next().unwrap_or_default().into()
 }
 
 /// Where something stands that was handed out.

@@ -67,7 +67,13 @@ impl OpenwireDoor {
         let Some(consumer) = key.and_then(|key| conn.consumers.get_mut(&key)) else {
             return;
         };
-        let kept = PENDING_MAX + u64::from(consumer.room());
+        // A consumer may ask for less than the rest, not for more.
+        let asked = u64::try_from(consumer.info.maximum_pending_message_limit).unwrap_or(0);
+        let limit = match asked {
+            0 => PENDING_MAX,
+            asked => asked.min(PENDING_MAX),
+        };
+        let kept = limit + u64::from(consumer.room());
         let excess = status.ready.saturating_sub(kept);
         let Some(part) = consumer.part(attached).filter(|_| excess > 0) else {
             return;

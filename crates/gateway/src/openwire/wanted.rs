@@ -71,6 +71,8 @@ pub(super) fn apply(options: &Options, info: &mut ConsumerInfo) {
     info.priority = number("priority")
         .and_then(|priority| i8::try_from(priority).ok())
         .unwrap_or(info.priority);
+    info.maximum_pending_message_limit =
+        number("maximumPendingMessageLimit").unwrap_or(info.maximum_pending_message_limit);
     info.exclusive = flag("exclusive").unwrap_or(info.exclusive);
     info.retroactive = flag("retroactive").unwrap_or(info.retroactive);
     info.no_local = flag("noLocal").unwrap_or(info.no_local);

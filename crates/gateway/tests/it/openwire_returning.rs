@@ -114,6 +114,11 @@ fn a_slow_consumer_of_a_topic_loses_the_oldest() {
     let mut client = Client::open(&mut world, "ID:1");
     client.consume(&mut world, 1, topic("t"), 2);
     client.consume(&mut world, 2, topic("t"), 10_000);
+    let modest = ConsumerInfo {
+        maximum_pending_message_limit: 10,
+        ..client.consumer(3, topic("t"), 2)
+    };
+    client.ask(&mut world, Command::ConsumerInfo(modest));
     let sent = 1_502;
     for number in 0..sent {
         let message = client.text(topic("t"), &number.to_string());
@@ -140,7 +145,12 @@ fn a_slow_consumer_of_a_topic_loses_the_oldest() {
         client.hear(&mut world),
         ["Dispatch 1 topic://t 502", "Dispatch 1 topic://t 503"]
     );
-    ack.message_count = 2_000;
+    ack.consumer_id = Some(client.consumer_id(3));
+    client.say(&mut world, [Command::MessageAck(ack)]);
+    assert_eq!(
+        client.hear(&mut world),
+        ["Dispatch 3 topic://t 1492", "Dispatch 3 topic://t 1493"]
+    );
     let control = Command::ConsumerControl(ConsumerControl {
         consumer_id: Some(client.consumer_id(1)),
         prefetch: 2_000,

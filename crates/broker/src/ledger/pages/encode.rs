@@ -59,8 +59,7 @@ impl Pages {
             return Err(Undecodable("page tail"));
         }
         for _ in 0..count {
-            let bytes = reader.take(Entry::BYTES)?;
-            pages.tail.push(entry_from(bytes));
+            pages.tail.push(entry(reader)?);
         }
         pages.tail_settled = Bits::decode(reader)?;
         let live = (0..count).filter(|at| !pages.tail_settled.get(*at)).count();
@@ -68,6 +67,10 @@ impl Pages {
         pages.live += live as u64;
         Ok(pages)
     }
+}
+
+pub fn entry(reader: &mut Reader<'_>) -> Result<Entry, Undecodable> {
+    Ok(entry_from(reader.take(Entry::BYTES)?))
 }
 
 fn entry_from(bytes: &[u8]) -> Entry {

@@ -18,6 +18,7 @@ use crate::event::{PageSlot, page_bytes};
 use crate::id::{Index, Millis, Position};
 use bits::Bits;
 pub use encode::entries_from;
+pub(super) use encode::entry;
 
 /// Entries in a full page.
 pub const PAGE_ENTRIES: usize = 512;

@@ -5,15 +5,15 @@ mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use broker::id::{ConsumerId, Durability, Position, QueueId, SessionId, Token};
+use broker::id::{ConsumerId, Position, QueueId, SessionId, Token};
 use broker::pass::{
-    Command, ConsumerOptions, Credit, Destination, Mode, Outcome, Positions, Publish, Sharing,
+    Command, ConsumerOptions, Credit, Destination, Mode, Outcome, Positions, Sharing,
 };
 use broker::record::{Envelope, Language};
-use broker::topology::{Change, QueueOptions, QueueSpec};
+use broker::topology::Change;
 
 use super::chance::Chance;
-use super::world::{Sync, World};
+use super::world::{Sync, World, queue};
 
 const QUEUES: [&str; 2] = ["a", "b"];
 const SEEDS: u64 = 200;
@@ -80,16 +80,7 @@ impl Model {
     fn new(seed: u64) -> Model {
         let mut world = World::new();
         for name in QUEUES {
-            let spec = QueueSpec {
-                name: name.into(),
-                durability: Durability::Durable,
-                auto_delete: false,
-                owner: None,
-                implicit: false,
-                options: QueueOptions::default(),
-                arguments: [].into(),
-            };
-            let change = Change::DeclareQueue(spec);
+            let change = Change::DeclareQueue(queue(name));
             let result = world.done(SessionId(1), |token| Command::Change { token, change });
             assert!(matches!(result, Some(Ok(_))));
         }
@@ -146,16 +137,8 @@ impl Model {
         let mut envelope = Envelope::new(Language(1), "", QUEUES[queue], self.world.now);
         envelope.persistent = persistent;
         let destinations = [Destination::Queue(self.world.queue(QUEUES[queue]))];
-        let publish = Publish {
-            token,
-            envelope: &envelope,
-            destinations: &destinations,
-            tag_hash: 0,
-            producer: None,
-        };
         self.world
-            .pass
-            .publish(session, publish, &[name.as_bytes()]);
+            .publish(session, token, &envelope, &destinations, &name);
         let state = State::Sent;
         let (seen, marked, may_be_marked) = (false, false, false);
         let (held, attempts) = (None, Some(0));
