@@ -36,7 +36,10 @@ public final class Listeners {
       if (text != null) found.add(text);
     }
     s.equal(1010, found.size(), "what is left");
-    s.equal(List.of("m0", "m9", "m4000", "m4999"), List.of(found.get(0), found.get(9), found.get(10), found.get(1009)), "which");
+    s.equal(
+        List.of("m0", "m9", "m4000", "m4999"),
+        List.of(found.get(0), found.get(9), found.get(10), found.get(1009)),
+        "which");
     c.close();
     s.ok("a slow consumer of a topic keeps its window and the newest");
   }
