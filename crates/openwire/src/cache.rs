@@ -87,8 +87,9 @@ impl MarshalCache {
 #[derive(Clone, Debug)]
 pub(crate) struct UnmarshalCache {
     slots: usize,
-    /// Grows to the highest index seen; the outer `None` is an empty slot.
-    values: Vec<Option<Option<Identity>>>,
+    /// Grows to the highest index seen. An empty slot reads as null, as in Java: a sender that
+    /// gave up on a frame has counted the values in it as sent.
+    values: Vec<Option<Identity>>,
 }
 
 impl UnmarshalCache {
@@ -111,15 +112,18 @@ impl UnmarshalCache {
             self.values.resize(slot + 1, None);
         }
         if let Some(held) = self.values.get_mut(slot) {
-            *held = Some(value);
+            *held = value;
         }
         Ok(())
     }
 
-    /// The value at `index`: `None` for an empty slot, `Some(None)` for a cached null.
-    pub(crate) fn held(&self, index: i16) -> Option<Option<&Identity>> {
-        let slot = usize::try_from(index).ok()?;
-        self.values.get(slot)?.as_ref().map(Option::as_ref)
+    /// The value at `index`.
+    pub(crate) fn held(&self, index: i16) -> Result<Option<&Identity>, Malformed> {
+        let slot = usize::try_from(index)
+            .ok()
+            .filter(|slot| *slot < self.slots);
+        let slot = slot.ok_or(Malformed::CacheIndex { index })?;
+        Ok(self.values.get(slot).and_then(Option::as_ref))
     }
 }
 
@@ -146,7 +150,7 @@ mod tests {
                 .expect("index within the size");
             let oldest = number.saturating_sub(28);
             let index = sender.index_of(&identity(oldest)).expect("not evicted yet");
-            assert_eq!(receiver.held(index), Some(identity(oldest).as_ref()));
+            assert_eq!(receiver.held(index), Ok(identity(oldest).as_ref()));
             assert_eq!(sender.index_of(&identity(number.wrapping_sub(29))), None);
         }
     }
@@ -179,6 +183,7 @@ mod tests {
             Err(Malformed::CacheIndex { index: -2 })
         );
         assert_eq!(receiver.store(NOT_CACHED, None), Ok(()));
-        assert_eq!(receiver.held(0), None);
+        assert_eq!(receiver.held(0), Ok(None), "an empty slot is null");
+        assert_eq!(receiver.held(4), Err(Malformed::CacheIndex { index: 4 }));
     }
 }

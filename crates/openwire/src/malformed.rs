@@ -33,7 +33,7 @@ pub enum Malformed {
     NullValue,
     /// A string is not modified UTF-8, or is flagged ASCII and is not.
     Text,
-    /// A cache index is outside the negotiated size, or names an empty slot.
+    /// A cache index is outside the negotiated size.
     CacheIndex { index: i16 },
     /// A cached object is of another type than its field.
     CacheType { index: i16 },
@@ -72,7 +72,7 @@ impl fmt::Display for Malformed {
             Self::UnexpectedType { code } => write!(f, "data type {code} cannot stand here"),
             Self::NullValue => write!(f, "an identifier is null"),
             Self::Text => write!(f, "string is not modified UTF-8"),
-            Self::CacheIndex { index } => write!(f, "cache index {index} holds nothing"),
+            Self::CacheIndex { index } => write!(f, "cache index {index} is out of range"),
             Self::CacheType { index } => {
                 write!(f, "cache index {index} holds an object of another type")
             }

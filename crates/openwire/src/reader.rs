@@ -200,12 +200,10 @@ pub(crate) trait Reader<'a>: Sized {
             }
             return Ok(value);
         }
-        let held = self
-            .state()
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.held(index));
-        match held.ok_or(Malformed::CacheIndex { index })? {
+        let Some(cache) = self.state().cache.as_ref() else {
+            return Err(Malformed::CacheIndex { index });
+        };
+        match cache.held(index)? {
             None => Ok(None),
             Some(identity) => T::from_identity(identity)
                 .map(Some)

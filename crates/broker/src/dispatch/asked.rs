@@ -20,7 +20,11 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub fn records(&mut self, mut wanted: Vec<MessageRef>, now: Millis, effects: &mut Effects) {
-        wanted.retain(|message| self.records.insert(*message, now).is_none());
+        wanted.retain(|message| {
+            let fresh = !self.records.contains_key(message);
+            self.records.entry(*message).or_insert(now);
+            fresh
+        });
         if !wanted.is_empty() {
             self.again.get_or_insert(now.plus(AGAIN_MS));
             effects.loads.push(Load::Records(wanted));
@@ -34,7 +38,8 @@ impl Asked {
     }
 
     pub fn page(&mut self, slot: PageSlot, now: Millis, effects: &mut Effects) {
-        if self.pages.insert(slot, now).is_none() {
+        if !self.pages.contains_key(&slot) {
+            self.pages.insert(slot, now);
             self.again.get_or_insert(now.plus(AGAIN_MS));
             effects.loads.push(Load::Page(slot));
         }
