@@ -1,6 +1,7 @@
 //! What was asked from the readers and has not come yet, so that not every step asks again.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::event::{Effects, Load, PageSlot};
 use crate::id::{MessageRef, Millis};
@@ -20,11 +21,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub fn records(&mut self, mut wanted: Vec<MessageRef>, now: Millis, effects: &mut Effects) {
-        wanted.retain(|message| {
-            let fresh = !self.records.contains_key(message);
-            self.records.entry(*message).or_insert(now);
-            fresh
-        });
+        wanted.retain(|message| is_new(self.records.entry(*message), now));
         if !wanted.is_empty() {
             self.again.get_or_insert(now.plus(AGAIN_MS));
             effects.loads.push(Load::Records(wanted));
@@ -38,8 +35,7 @@ impl Asked {
     }
 
     pub fn page(&mut self, slot: PageSlot, now: Millis, effects: &mut Effects) {
-        if !self.pages.contains_key(&slot) {
-            self.pages.insert(slot, now);
+        if is_new(self.pages.entry(slot), now) {
             self.again.get_or_insert(now.plus(AGAIN_MS));
             effects.loads.push(Load::Page(slot));
         }
@@ -76,4 +72,11 @@ impl Asked {
         let waits = !self.records.is_empty() || !self.pages.is_empty();
         self.again.filter(|_| waits)
     }
+}
+
+/// Notes when something was asked for; false if that was noted before.
+fn is_new<K: Ord>(entry: Entry<'_, K, Millis>, now: Millis) -> bool {
+    let is_new = matches!(entry, Entry::Vacant(_));
+    entry.or_insert(now);
+    is_new
 }
