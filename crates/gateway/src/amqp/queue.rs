@@ -17,6 +17,11 @@ use super::names;
 use super::waiting::{Usable, What, durability};
 use crate::access::{Action, Resource};
 
+/// Stands among the stored arguments of a queue that was born implicit and durable, and adopted
+/// by a declaration with durable=false: an application that declares it so at every start says
+/// what it said before.
+const GRANTED_DURABLE: &str = "x-granted-durable";
+
 /// A declaration as it came.
 pub(super) struct QueueDeclaration {
     pub name: Arc<str>,
@@ -30,6 +35,12 @@ impl QueueDeclaration {
     fn table(&self) -> TableRef<'_> {
         TableRef::parse(&self.arguments).unwrap_or_default()
     }
+}
+
+/// The arguments of an adopting declaration that asked for less than it gets.
+fn granted_durable(declaration: &QueueDeclaration) -> Arc<[u8]> {
+    let table = declaration.table().to_table().with(GRANTED_DURABLE, true);
+    table.to_bytes().into()
 }
 
 impl Conversation {
@@ -232,6 +243,11 @@ impl Conversation {
             self.authorize(Action::Write, Resource::Address(&dead_letter.address), turn)?;
         }
         let durable = declaration.durable && !declaration.exclusive;
+        let adopts = known.is_some();
+        let arguments = match adopts && !durable {
+            true => granted_durable(&declaration),
+            false => declaration.arguments.clone(),
+        };
         let change = Change::DeclareQueue(QueueSpec {
             name,
             durability: durability(durable),
@@ -239,7 +255,7 @@ impl Conversation {
             owner: declaration.exclusive.then_some(self.session),
             implicit: false,
             options,
-            arguments: declaration.arguments.clone(),
+            arguments,
         });
         let what = What::DeclareQueue {
             declaration: Box::new(declaration),
@@ -256,9 +272,14 @@ impl Conversation {
             return Err(Fault::locked(name));
         }
         let thing = super::fault::queue(name);
-        let durable = declaration.durable && !declaration.exclusive;
+        let current = TableRef::parse(&spec.arguments).unwrap_or_default();
+        let received = declaration.durable && !declaration.exclusive;
+        let durable = match current.find(GRANTED_DURABLE) {
+            Some(_) => received,
+            None => spec.durability == Durability::Durable,
+        };
         for (field, received, current) in [
-            ("durable", durable, spec.durability == Durability::Durable),
+            ("durable", received, durable),
             ("auto_delete", declaration.auto_delete, spec.auto_delete),
         ] {
             if received != current {
@@ -266,7 +287,6 @@ impl Conversation {
                 return Err(Fault::inequivalent(field, &thing, &received, &current));
             }
         }
-        let current = TableRef::parse(&spec.arguments).unwrap_or_default();
         arguments::compare_queue(name, declaration.table(), current)
     }
 

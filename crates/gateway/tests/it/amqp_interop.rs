@@ -138,8 +138,13 @@ fn a_queue_made_by_jms_is_adopted_by_the_first_declaration() {
         client.say(&mut world, 1, &[transient]),
         ["1 queue.declare-ok q 1 0"]
     );
-    // Granted as durable, and durable from now on.
-    assert!(refused(&mut client, &mut world, transient).contains("inequivalent arg 'durable'"));
+    // Granted as durable, and durable from now on; who says the same again is not refused.
+    for again in [transient, declare("q")] {
+        assert_eq!(
+            client.say(&mut world, 1, &[again]),
+            ["1 queue.declare-ok q 1 0"]
+        );
+    }
     let lines = client.say(&mut world, 1, &[declare("q"), consume("q", "c")]);
     assert_eq!(
         lines[..2],
