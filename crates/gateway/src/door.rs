@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 
 use broker::event::{Event, Records};
-use broker::id::{ConsumerId, Millis, SessionId};
-use broker::pass::Pass;
+use broker::id::{ConsumerId, MessageRef, Millis, QueueId, SessionId};
+use broker::pass::{Command, Outcome, Pass, Positions};
+use broker::record::Record;
 use broker::topology::{Topology, TopologyFact};
 
 use crate::access::Access;
@@ -90,10 +91,33 @@ pub struct Context<'a> {
     pub next_consumer: &'a mut u64,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     pub fn new_consumer(&mut self) -> ConsumerId {
         *self.next_consumer += 1;
         ConsumerId(*self.next_consumer)
+    }
+
+    /// A stored record, unless it has gone or is of a newer version than ours.
+    pub fn record(&self, message: MessageRef) -> Option<Record<'a>> {
+        Record::decode(self.records.record(message)?).ok()
+    }
+
+    /// Says what becomes of deliveries that a session holds.
+    pub fn settle(
+        &mut self,
+        session: SessionId,
+        queue: QueueId,
+        positions: Positions,
+        outcome: Outcome,
+    ) {
+        self.pass.push(
+            session,
+            Command::Settle {
+                queue,
+                positions,
+                outcome,
+            },
+        );
     }
 }
 

@@ -28,15 +28,8 @@ impl Conversation {
     pub fn flush_accepted(&mut self, turn: &mut Turn<'_, '_>) {
         for (queue, positions) in self.accepted.drain(..) {
             let positions = Positions::Many(positions);
-            let outcome = Outcome::Accept;
-            turn.cx.pass.push(
-                self.session,
-                Command::Settle {
-                    queue,
-                    positions,
-                    outcome,
-                },
-            );
+            turn.cx
+                .settle(self.session, queue, positions, Outcome::Accept);
         }
     }
 

@@ -3,7 +3,7 @@
 use amqp::{ChannelNumber, DeliveryTag, Method, encode};
 use broker::event::Delivery;
 use broker::id::{ConsumerId, Token};
-use broker::pass::{Command, Mode, Outcome, Positions};
+use broker::pass::{Mode, Outcome, Positions};
 use broker::record::Record;
 
 use super::channel::Settling;
@@ -151,15 +151,7 @@ impl Conversation {
             return;
         }
         let (queue, positions) = (delivery.queue, Positions::One(delivery.position));
-        let outcome = Outcome::ReleaseUntouched;
-        self.command(
-            Command::Settle {
-                queue,
-                positions,
-                outcome,
-            },
-            turn,
-        );
+        self.settle(queue, positions, Outcome::ReleaseUntouched, turn);
     }
 }
 

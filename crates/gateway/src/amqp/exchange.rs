@@ -7,6 +7,7 @@ use broker::topology::{Address, AddressSpec, Change, Router, TargetName, Topolog
 
 use super::arguments::{self, ALTERNATE};
 use super::conversation::{At, Conversation, Turn};
+use super::equivalence;
 use super::fault::{self, Fault};
 use super::header_match;
 use super::waiting::{What, durability};
@@ -99,7 +100,7 @@ impl ExchangeDeclaration {
             }
         }
         let table = |bytes| TableRef::parse(bytes).unwrap_or_default();
-        arguments::compare_one(
+        equivalence::compare_one(
             ALTERNATE,
             &thing,
             table(&self.arguments),
@@ -165,14 +166,8 @@ impl Conversation {
             } => {
                 let edge = self.edge(destination, source, turn)?;
                 let answer = Method::ExchangeBindOk;
-                self.bind(
-                    at,
-                    edge,
-                    routing_key,
-                    arguments,
-                    What::Bind { answer, nowait },
-                    turn,
-                )
+                let what = What::Bind { answer, nowait };
+                self.bind(at, edge, routing_key, arguments, what, turn)
             }
             Method::ExchangeUnbind {
                 destination,
@@ -183,14 +178,8 @@ impl Conversation {
             } => {
                 let edge = self.edge(destination, source, turn)?;
                 let answer = Method::ExchangeUnbindOk;
-                self.unbind(
-                    at,
-                    edge,
-                    routing_key,
-                    arguments,
-                    What::Bind { answer, nowait },
-                    turn,
-                )
+                let what = What::Bind { answer, nowait };
+                self.unbind(at, edge, routing_key, arguments, what, turn)
             }
             _ => unreachable!("the caller gives methods of this class only"),
         }

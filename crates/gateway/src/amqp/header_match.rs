@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amqp::{TableRef, ValueRef};
 use broker::filter::{Criterion, HeaderRule, Limits, Literal, Predicate};
 
-use super::arguments::erlang;
+use super::equivalence::erlang;
 use super::fault::Fault;
 
 const MATCH: &str = "x-match";

@@ -27,6 +27,7 @@ mod confirms;
 mod consuming;
 mod conversation;
 mod delivery;
+mod equivalence;
 mod exchange;
 mod fault;
 mod handshake;

@@ -11,6 +11,7 @@ use broker::topology::{Answer as TopologyAnswer, Change, Queue, QueueSpec, Targe
 
 use super::arguments;
 use super::conversation::{At, Conversation, Turn};
+use super::equivalence;
 use super::exchange::{Edge, stripped};
 use super::fault::Fault;
 use super::names;
@@ -97,14 +98,8 @@ impl Conversation {
             } => {
                 let (edge, key) = self.queue_edge(at, queue, exchange, routing_key, turn)?;
                 let answer = Method::QueueBindOk;
-                self.bind(
-                    at,
-                    edge,
-                    &key,
-                    arguments,
-                    What::Bind { answer, nowait },
-                    turn,
-                )
+                let what = What::Bind { answer, nowait };
+                self.bind(at, edge, &key, arguments, what, turn)
             }
             Method::QueueUnbind {
                 queue,
@@ -287,7 +282,7 @@ impl Conversation {
                 return Err(Fault::inequivalent(field, &thing, &received, &current));
             }
         }
-        arguments::compare_queue(name, declaration.table(), current)
+        equivalence::compare_queue(name, declaration.table(), current)
     }
 
     /// The change of a declaration was answered.

@@ -2,7 +2,7 @@
 
 use amqp::{DeliveryTag, Method};
 use broker::id::{Position, QueueId};
-use broker::pass::{Command, Outcome, Positions};
+use broker::pass::{Outcome, Positions};
 
 use super::channel::Channel;
 use super::conversation::{Conversation, Turn};
@@ -69,15 +69,7 @@ impl Conversation {
             } => {
                 let held = self.take(number, delivery_tag)?;
                 let positions = Positions::One(held.position);
-                let (queue, outcome) = (held.queue, returned(requeue));
-                self.command(
-                    Command::Settle {
-                        queue,
-                        positions,
-                        outcome,
-                    },
-                    turn,
-                );
+                self.settle(held.queue, positions, returned(requeue), turn);
                 self.settled(number, held);
                 Ok(())
             }
@@ -100,6 +92,18 @@ impl Conversation {
             }
             _ => unreachable!("the caller gives methods of this kind only"),
         }
+    }
+
+    /// Settles behind what was acknowledged before.
+    pub fn settle(
+        &mut self,
+        queue: QueueId,
+        positions: Positions,
+        outcome: Outcome,
+        turn: &mut Turn<'_, '_>,
+    ) {
+        self.flush_accepted(turn);
+        turn.cx.settle(self.session, queue, positions, outcome);
     }
 
     fn take(&mut self, number: u16, tag: DeliveryTag) -> Result<Held, Fault> {
@@ -131,15 +135,7 @@ impl Conversation {
         let mut queues = PerQueue::default();
         all.iter().for_each(|held| queues.add(*held));
         for (queue, positions) in queues.0 {
-            let (positions, outcome) = (Positions::Many(positions), returned(requeue));
-            self.command(
-                Command::Settle {
-                    queue,
-                    positions,
-                    outcome,
-                },
-                turn,
-            );
+            self.settle(queue, Positions::Many(positions), returned(requeue), turn);
         }
         all.into_iter().for_each(|held| self.settled(number, held));
         Ok(())
@@ -150,15 +146,7 @@ impl Conversation {
         let mut queues = PerQueue::default();
         channel.unsettled.take_all(|held| queues.add(held));
         for (queue, positions) in queues.0 {
-            let (positions, outcome) = (Positions::Many(positions), Outcome::Release);
-            self.command(
-                Command::Settle {
-                    queue,
-                    positions,
-                    outcome,
-                },
-                turn,
-            );
+            self.settle(queue, Positions::Many(positions), Outcome::Release, turn);
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use broker::pass::{Command as Ask, Outcome, Positions};
+use broker::pass::{Outcome, Positions};
 use openwire::{AckType, MessageAck, Throwable, TransactionId};
 
 use super::connection::Connection;
@@ -62,8 +62,7 @@ impl OpenwireDoor {
                 AckType::Expired => bury(conn, key, ack, &Outcome::Expired, cx)?,
             }
         }
-        conn.touch(key);
-        self.note_touched(conn);
+        self.touch(conn, key);
         self.settle_then_respond(conn, ack.base, cx);
         Ok(Step::Taken)
     }
@@ -102,7 +101,6 @@ fn standard(
                 ack.message_count,
             )));
         }
-        consumer.window.contract(found as u32);
         settle(session, consumer, range, &Outcome::Accept, cx);
         return Ok(());
     };
@@ -132,7 +130,6 @@ fn individual(
         return Ok(());
     };
     let Some(id) = &ack.transaction_id else {
-        consumer.window.contract(1);
         settle(session, consumer, at..at + 1, &Outcome::Accept, cx);
         return Ok(());
     };
@@ -156,7 +153,6 @@ fn bury(
         return Ok(());
     };
     let range = range(consumer, ack)?;
-    consumer.window.contract(range.len() as u32);
     settle(session, consumer, range, outcome, cx);
     Ok(())
 }
@@ -224,7 +220,7 @@ fn range(consumer: &Consumer, ack: &MessageAck) -> Result<Range<usize>, Failure>
     }
 }
 
-/// Takes a range out of the list and settles it, neighbours of one queue together.
+/// Takes a range out of the list and the window, and settles it, neighbours of one queue together.
 fn settle(
     session: broker::id::SessionId,
     consumer: &mut Consumer,
@@ -232,6 +228,7 @@ fn settle(
     outcome: &Outcome,
     cx: &mut Context<'_>,
 ) {
+    consumer.window.contract(range.len() as u32);
     let dead_letters = match outcome {
         Outcome::Reject { .. } => cx.topology.queue(DEAD_LETTERS).map(|queue| queue.id),
         _ => None,
@@ -261,14 +258,7 @@ fn settle(
             },
             other => other.clone(),
         };
-        cx.pass.push(
-            session,
-            Ask::Settle {
-                queue,
-                positions,
-                outcome,
-            },
-        );
+        cx.settle(session, queue, positions, outcome);
     }
 }
 

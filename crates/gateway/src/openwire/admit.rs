@@ -7,9 +7,9 @@ use openwire::{
 };
 
 use super::connection::{Connection, Phase, Producer};
-use super::consume::OWN_SESSION;
 use super::failure::Failure;
 use super::limits::{PRODUCERS_MAX, REFUSED_MS, SESSIONS_MAX};
+use super::opening::OWN_SESSION;
 use super::returning::{Seen, give_back};
 use super::{OpenwireDoor, Step};
 use crate::access::Denied;

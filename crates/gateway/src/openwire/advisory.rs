@@ -35,7 +35,28 @@ struct Advisory<'a> {
     count: Option<(&'static str, i32)>,
 }
 
-impl Advisory<'_> {
+impl<'a> Advisory<'a> {
+    fn new(topic: &str, about: AnyStructure<'a>) -> Advisory<'a> {
+        Advisory {
+            topic: topic.to_owned(),
+            about,
+            count: None,
+        }
+    }
+
+    /// One that also tells how many of the kind there are now.
+    fn counting(
+        topic: String,
+        about: AnyStructure<'a>,
+        count: (&'static str, i32),
+    ) -> Advisory<'a> {
+        Advisory {
+            topic,
+            about,
+            count: Some(count),
+        }
+    }
+
     fn is_about_temporary(&self) -> bool {
         self.topic == TEMP_QUEUE || self.topic == TEMP_TOPIC
     }
@@ -52,6 +73,16 @@ fn of_kind(what: &str, place: &Place) -> String {
         "{ADVISORY}{what}.{kind}.{}",
         place.name.replace(',', "&sbquo;")
     )
+}
+
+/// That a queue has come or gone.
+fn queue_info(name: &str, operation: i8) -> AnyStructure<'static> {
+    let info = DestinationInfo {
+        destination: Some(Destination::queue(name)),
+        operation_type: operation,
+        ..DestinationInfo::default()
+    };
+    Command::DestinationInfo(info).into()
 }
 
 fn temporary_topic(kind: DestinationKind) -> &'static str {
@@ -88,11 +119,7 @@ impl OpenwireDoor {
             let topic = temporary_topic(kind.unwrap_or_default());
             if wants(topic) {
                 let about = Command::DestinationInfo(info.clone()).into();
-                replayed.push(Advisory {
-                    topic: topic.to_owned(),
-                    about,
-                    count: None,
-                });
+                replayed.push(Advisory::new(topic, about));
             }
         }
         let is_for_temporaries = topics
@@ -104,10 +131,8 @@ impl OpenwireDoor {
                     cx.topology
                         .queues()
                         .filter(|queue| queue.spec.owner.is_none())
-                        .map(|queue| Advisory {
-                            topic: QUEUE.to_owned(),
-                            about: self.destination_info(&queue.spec.name),
-                            count: None,
+                        .map(|queue| {
+                            Advisory::new(QUEUE, queue_info(&queue.spec.name, DestinationInfo::ADD))
                         }),
                 );
             }
@@ -223,15 +248,6 @@ impl OpenwireDoor {
         bytes
     }
 
-    fn destination_info(&self, queue: &str) -> AnyStructure<'static> {
-        let info = DestinationInfo {
-            destination: Some(Destination::queue(queue)),
-            operation_type: DestinationInfo::ADD,
-            ..DestinationInfo::default()
-        };
-        Command::DestinationInfo(info).into()
-    }
-
     pub(super) fn advise_temporary(
         &mut self,
         conn: &mut Connection,
@@ -242,17 +258,9 @@ impl OpenwireDoor {
             .destination
             .as_ref()
             .map(|destination| destination.kind);
-        let topic = temporary_topic(kind.unwrap_or_default()).to_owned();
+        let topic = temporary_topic(kind.unwrap_or_default());
         let about = Command::DestinationInfo(info.clone()).into();
-        self.advise(
-            conn,
-            &Advisory {
-                topic,
-                about,
-                count: None,
-            },
-            cx,
-        );
+        self.advise(conn, &Advisory::new(topic, about), cx);
     }
 
     /// A queue that anybody may use has come or gone.
@@ -261,17 +269,7 @@ impl OpenwireDoor {
         if watchers.is_empty() {
             return;
         }
-        let info = DestinationInfo {
-            destination: Some(Destination::queue(name)),
-            operation_type: operation,
-            ..DestinationInfo::default()
-        };
-        let about = Command::DestinationInfo(info).into();
-        let advisory = Advisory {
-            topic: QUEUE.to_owned(),
-            about,
-            count: None,
-        };
+        let advisory = Advisory::new(QUEUE, queue_info(name, operation));
         for (session, key) in watchers {
             if let Some(mut other) = self.connections.remove(&session) {
                 self.tell(&mut other, key, &advisory, Targeted::Everybody, cx);
@@ -283,30 +281,14 @@ impl OpenwireDoor {
     pub(super) fn advise_connection(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
         if self.watchers.watch_others() {
             let about = Command::ConnectionInfo(conn.info.clone()).into();
-            self.advise(
-                conn,
-                &Advisory {
-                    topic: CONNECTION.to_owned(),
-                    about,
-                    count: None,
-                },
-                cx,
-            );
+            self.advise(conn, &Advisory::new(CONNECTION, about), cx);
         }
     }
 
     pub(super) fn advise_connection_gone(&mut self, conn: &mut Connection, cx: &mut Context<'_>) {
         if self.watchers.watch_others() {
             let about = removed(conn.id().into(), 0);
-            self.advise(
-                conn,
-                &Advisory {
-                    topic: CONNECTION.to_owned(),
-                    about,
-                    count: None,
-                },
-                cx,
-            );
+            self.advise(conn, &Advisory::new(CONNECTION, about), cx);
         }
     }
 
@@ -325,16 +307,8 @@ impl OpenwireDoor {
             let count = self.consumers.count(&place, 1);
             if self.watchers.watch_others() {
                 let about = about.clone();
-                let count = Some(("consumerCount", count));
-                self.advise(
-                    conn,
-                    &Advisory {
-                        topic,
-                        about,
-                        count,
-                    },
-                    cx,
-                );
+                let count = ("consumerCount", count);
+                self.advise(conn, &Advisory::counting(topic, about, count), cx);
             }
         }
     }
@@ -350,16 +324,8 @@ impl OpenwireDoor {
             if self.watchers.watch_others() {
                 let topic = of_kind("Consumer", &place);
                 let about = removed(consumer.id.clone().into(), 0);
-                let count = Some(("consumerCount", count));
-                self.advise(
-                    conn,
-                    &Advisory {
-                        topic,
-                        about,
-                        count,
-                    },
-                    cx,
-                );
+                let count = ("consumerCount", count);
+                self.advise(conn, &Advisory::counting(topic, about, count), cx);
             }
         }
     }
@@ -380,16 +346,8 @@ impl OpenwireDoor {
                     (-1, Some(id)) => removed(id.clone().into(), 0),
                     _ => Command::ProducerInfo(info.clone()).into(),
                 };
-                let count = Some(("producerCount", count));
-                self.advise(
-                    conn,
-                    &Advisory {
-                        topic,
-                        about,
-                        count,
-                    },
-                    cx,
-                );
+                let count = ("producerCount", count);
+                self.advise(conn, &Advisory::counting(topic, about, count), cx);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use broker::id::{ConsumerId as Attached, Millis, SessionId, Token};
+use broker::pass::{Command as Ask, DeleteCondition};
 use broker::refusal::Refusal;
 use openwire::{
     BaseCommand, Command, ConnectionError, ConnectionId, ConnectionInfo, Decoder, Destination,
@@ -216,6 +217,23 @@ impl Connection {
     pub fn barrier(&mut self, awaited: Awaited, number: u64) -> Token {
         self.barriers += 1;
         awaited.token(number)
+    }
+
+    /// Deletes a queue that nobody consumes; the command at the front is tried again behind it.
+    pub fn delete_queue(&mut self, name: Arc<str>, cx: &mut Context<'_>) {
+        let token = self.barrier(Awaited::Again, 0);
+        let condition = DeleteCondition {
+            if_unused: true,
+            if_empty: false,
+        };
+        cx.pass.push(
+            self.session,
+            Ask::DeleteQueue {
+                token,
+                name,
+                condition,
+            },
+        );
     }
 
     /// Marks a consumer whose window may have opened.

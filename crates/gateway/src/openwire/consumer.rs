@@ -234,6 +234,15 @@ impl Consumer {
         self.parts.iter_mut().find(|part| part.attached == attached)
     }
 
+    /// How it takes from queues; a subscription knows its own way.
+    pub fn queue_mode(&self) -> Mode {
+        if self.info.browser {
+            Mode::Browse
+        } else {
+            Mode::Lease
+        }
+    }
+
     /// Of those that compete for a queue.
     pub fn sharing(&self) -> Sharing {
         if self.is_durable() {

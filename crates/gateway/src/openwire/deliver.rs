@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use broker::event::Delivery;
 use broker::id::MessageRef as Name;
-use broker::pass::{Command as Ask, Mode, Outcome, Positions};
+use broker::pass::{Mode, Outcome, Positions};
 use broker::record::{Death, DeathReason, Record};
 use openwire::primitive::{PrimitiveLimits, Value, decode_map, encode_map};
 use openwire::{
@@ -63,8 +63,7 @@ impl OpenwireDoor {
                 };
                 // With a shared window every queue gives only what was fetched.
                 if consumer.shares {
-                    conn.touch(key);
-                    self.note_touched(conn);
+                    self.touch(conn, key);
                 }
             }
             Err(error) => {
@@ -75,8 +74,7 @@ impl OpenwireDoor {
                     cause,
                 };
                 refuse(conn, delivery, outcome, cx);
-                conn.touch(key);
-                self.note_touched(conn);
+                self.touch(conn, key);
             }
         }
     }
@@ -90,8 +88,7 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) -> Result<DispatchedId, Unencodable> {
         let missing = || Unencodable::Record(openwire::Malformed::Truncated);
-        let bytes = cx.records.record(delivery.message).ok_or_else(missing)?;
-        let record = Record::decode(bytes).map_err(|_| missing())?;
+        let record = cx.record(delivery.message).ok_or_else(missing)?;
         let Some(consumer) = conn.consumers.get_mut(&key) else {
             return Err(missing());
         };
@@ -180,14 +177,7 @@ const NO_ID: MessageIdRef<'static> = MessageIdRef {
 
 fn refuse(conn: &Connection, delivery: &Delivery, outcome: Outcome, cx: &mut Context<'_>) {
     let (queue, positions) = (delivery.queue, Positions::One(delivery.position));
-    cx.pass.push(
-        conn.session,
-        Ask::Settle {
-            queue,
-            positions,
-            outcome,
-        },
-    );
+    cx.settle(conn.session, queue, positions, outcome);
 }
 
 /// The topic of a message that reached a subscription from elsewhere.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use broker::filter::Predicate;
 use broker::id::{Durability, QueueId, SessionId};
-use broker::pass::{Command as Ask, DeleteCondition, Mode};
+use broker::pass::Mode;
 use broker::topology::{Change, QueueOptions, QueueSpec, Target, TargetName};
 use openwire::{ConsumerInfo, DestinationKind, ExceptionClass, RemoveSubscriptionInfo};
 
-use super::connection::{Awaited, Connection};
+use super::connection::Connection;
 use super::destination::{Place, pattern};
 use super::failure::{During, Failure};
 use super::names::{LISTENER, TOPICS, queue_options, subscription_queue};
@@ -158,7 +158,10 @@ impl OpenwireDoor {
                 }
             }
             if other {
-                return self.drop_subscription(conn, subscription, cx);
+                // A subscription with another selector or topic replaces the old one, and loses
+                // what waited.
+                conn.delete_queue(Arc::clone(&subscription.queue), cx);
+                return Ok(None);
             }
             fresh = false;
             if missing.is_empty() {
@@ -178,30 +181,6 @@ impl OpenwireDoor {
             };
             self.change(conn, bind, cx);
         }
-        Ok(None)
-    }
-
-    /// A subscription with another selector or topic replaces the old one, and loses what waited.
-    fn drop_subscription(
-        &mut self,
-        conn: &mut Connection,
-        subscription: &Subscription,
-        cx: &mut Context<'_>,
-    ) -> Result<Option<QueueId>, Failure> {
-        let token = conn.barrier(Awaited::Again, 0);
-        let condition = DeleteCondition {
-            if_unused: true,
-            if_empty: false,
-        };
-        let name = Arc::clone(&subscription.queue);
-        cx.pass.push(
-            conn.session,
-            Ask::DeleteQueue {
-                token,
-                name,
-                condition,
-            },
-        );
         Ok(None)
     }
 
@@ -234,20 +213,8 @@ impl OpenwireDoor {
             );
             return Err(Failure::new(ExceptionClass::InvalidDestination, message));
         }
-        let token = conn.barrier(Awaited::Again, 0);
-        let condition = DeleteCondition {
-            if_unused: true,
-            if_empty: false,
-        };
         conn.removing = Some(queue.as_str().into());
-        cx.pass.push(
-            conn.session,
-            Ask::DeleteQueue {
-                token,
-                name: queue.into(),
-                condition,
-            },
-        );
+        conn.delete_queue(queue.into(), cx);
         Ok(Step::Again)
     }
 }

@@ -44,6 +44,7 @@ mod failure;
 mod limits;
 mod names;
 mod obey;
+mod opening;
 mod produce;
 mod pull;
 mod returning;
@@ -173,6 +174,12 @@ impl OpenwireDoor {
     fn next_sequence(&mut self) -> i64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// Marks a consumer whose window may have opened, and its connection.
+    fn touch(&mut self, conn: &mut Connection, key: ConsumerKey) {
+        conn.touch(key);
+        self.note_touched(conn);
     }
 
     fn note_touched(&mut self, conn: &Connection) {
@@ -345,8 +352,7 @@ impl Door for OpenwireDoor {
                     let known = conn.consumers.get_mut(&key);
                     if let Some(part) = known.and_then(|known| known.part(consumer)) {
                         part.is_ready = true;
-                        conn.touch(key);
-                        door.note_touched(conn);
+                        door.touch(conn, key);
                     }
                 });
             }

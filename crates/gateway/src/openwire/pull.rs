@@ -67,8 +67,7 @@ impl OpenwireDoor {
                     if let Some(until) = until {
                         self.check_at(conn, until);
                     }
-                    conn.touch(key);
-                    self.note_touched(conn);
+                    self.touch(conn, key);
                 }
             }
         }

@@ -107,15 +107,7 @@ pub(super) fn give_back(
 
 fn settle(conn: &Connection, runs: Vec<Run>, outcome: &Outcome, cx: &mut Context<'_>) {
     for (queue, positions) in runs {
-        let outcome = outcome.clone();
-        cx.pass.push(
-            conn.session,
-            Ask::Settle {
-                queue,
-                positions,
-                outcome,
-            },
-        );
+        cx.settle(conn.session, queue, positions, outcome.clone());
     }
 }
 

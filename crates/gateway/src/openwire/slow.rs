@@ -84,15 +84,7 @@ impl OpenwireDoor {
         let end = Position(start.0 + excess.min(DROPPED_AT_ONCE_MAX));
         part.next = end;
         let positions = Positions::Many((start.0..end.0).map(Position).collect());
-        let outcome = Outcome::Accept;
-        cx.pass.push(
-            conn.session,
-            Ask::Settle {
-                queue,
-                positions,
-                outcome,
-            },
-        );
+        cx.settle(conn.session, queue, positions, Outcome::Accept);
         if excess > DROPPED_AT_ONCE_MAX {
             ask(conn, attached, queue, cx);
         }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use broker::id::{Durability, SessionId};
-use broker::pass::{Command as Ask, DeleteCondition};
 use broker::refusal::Refusal;
 use broker::topology::{AddressSpec, Change, QueueOptions, QueueSpec, Router, Unused};
 use openwire::{DestinationInfo, DestinationKind, ExceptionClass};
 
-use super::connection::{Awaited, Connection};
+use super::connection::Connection;
 use super::destination::{Place, places, single};
 use super::failure::{During, Failure};
 use super::limits::TEMPORARIES_MAX;
@@ -113,20 +112,7 @@ impl OpenwireDoor {
         match place.kind {
             DestinationKind::Queue | DestinationKind::TempQueue => {
                 if cx.topology.queue(&place.name).is_some() {
-                    let token = conn.barrier(Awaited::Again, 0);
-                    let condition = DeleteCondition {
-                        if_unused: true,
-                        if_empty: false,
-                    };
-                    let name = Arc::from(&*place.name);
-                    cx.pass.push(
-                        conn.session,
-                        Ask::DeleteQueue {
-                            token,
-                            name,
-                            condition,
-                        },
-                    );
+                    conn.delete_queue(Arc::from(&*place.name), cx);
                     return Ok(Step::Again);
                 }
             }

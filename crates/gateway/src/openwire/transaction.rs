@@ -4,7 +4,7 @@
 //! A rollback drops it. What the consumers were given stays theirs: the client gives it to its
 //! application again, from its own memory, and acknowledges it in a later transaction.
 
-use broker::pass::{Command as Ask, Outcome, Positions};
+use broker::pass::{Outcome, Positions};
 use openwire::{
     BaseCommand, Command, DataArrayResponse, ExceptionClass, TransactionId, TransactionInfo,
     TransactionStep,
@@ -266,13 +266,6 @@ fn flush(
 ) {
     if let Some(queue) = run.take() {
         let positions = Positions::Many(std::mem::take(positions));
-        cx.pass.push(
-            conn.session,
-            Ask::Settle {
-                queue,
-                positions,
-                outcome: Outcome::Accept,
-            },
-        );
+        cx.settle(conn.session, queue, positions, Outcome::Accept);
     }
 }

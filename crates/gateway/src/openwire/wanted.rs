@@ -42,8 +42,15 @@ pub(super) fn foreign(kind: &str) -> Failure {
     Failure::new(ExceptionClass::InvalidDestination, message)
 }
 
-/// The queues that a wildcard stands for. Those of subscriptions are none of them.
+/// The queues that a place stands for. A wildcard does not see those of subscriptions.
 pub(super) fn matching(place: &Place, cx: &Context<'_>) -> Vec<(QueueId, Place)> {
+    if !place.is_wildcard() {
+        let queue = cx.topology.queue(&place.name);
+        return queue
+            .map(|queue| (queue.id, place.clone()))
+            .into_iter()
+            .collect();
+    }
     let pattern = Pattern::new(pattern(&place.name));
     cx.topology
         .queues()

@@ -2,7 +2,6 @@
 //! 352.
 
 use broker::topology::{Change, GroupSpec, Partitions, Unused};
-use remoting::ResponseCode;
 use remoting::body::{
     DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper, TopicConfigAndMapping,
     from_slice, to_vec,
@@ -10,6 +9,7 @@ use remoting::body::{
 use remoting::header::Header;
 use remoting::header::client::{AllSubscriptionGroupsResponse, DeleteSubscriptionGroup, Group};
 use remoting::header::topic::{AllTopicConfigResponse, CreateTopic, Topic};
+use remoting::{ResponseCode, Version};
 
 use super::RemotingDoor;
 use super::creation::{Need, Stop, Waiter};
@@ -44,8 +44,7 @@ impl RemotingDoor {
         )?;
         let known = match topic::find(cx.topology, &header.topic) {
             Found::Topic(address, _) if address.spec.reserved => {
-                let remark = format!("The topic[{}] is conflict with system topic.", header.topic);
-                return Err(Refused::invalid(asker.version, remark).into());
+                return Err(conflict(asker.version, &header.topic).into());
             }
             Found::Topic(_, partitions) => Some(partitions),
             Found::Taken => return Err(self.taken(&header.topic).into()),
@@ -104,8 +103,7 @@ impl RemotingDoor {
         )?;
         match topic::find(cx.topology, &header.topic) {
             Found::Topic(address, _) if address.spec.reserved => {
-                let remark = format!("The topic[{}] is conflict with system topic.", header.topic);
-                Err(Refused::invalid(asker.version, remark).into())
+                Err(conflict(asker.version, &header.topic).into())
             }
             Found::Topic(..) => {
                 let name = header.topic.as_ref().into();
@@ -280,4 +278,9 @@ impl RemotingDoor {
         request.asker.body(&body, cx);
         Ok(())
     }
+}
+
+fn conflict(version: Version, topic: &str) -> Refused {
+    let remark = format!("The topic[{topic}] is conflict with system topic.");
+    Refused::invalid(version, remark)
 }

@@ -38,6 +38,7 @@ mod group;
 mod half;
 mod heartbeat;
 mod locks;
+mod lookup;
 mod message;
 mod offset;
 mod pending;
@@ -129,7 +130,7 @@ enum What {
     SendBack(Box<retry::SendBack>),
     /// A send-back that waits to be stored.
     SentBack,
-    View(Box<offset::View>),
+    View(Box<lookup::View>),
     Transaction(transaction::Step),
 }
 

@@ -6,7 +6,7 @@
 use broker::event::Answer;
 use broker::id::{MessageRef, Millis, PartitionId, Position, SessionId, Token};
 use broker::pass::{Command, Destination, Publish};
-use broker::record::{Envelope, Language as RecordLanguage, Record};
+use broker::record::{Envelope, Language as RecordLanguage};
 use broker::refusal::Refusal;
 use remoting::header::Header;
 use remoting::header::send::{CheckTransactionState, EndTransaction};
@@ -390,11 +390,7 @@ impl RemotingDoor {
             let remark = "Find prepared transaction message failed";
             Refused::new(ResponseCode::SystemError, remark)
         };
-        let records = cx.records;
-        let record = records
-            .record(message)
-            .and_then(|bytes| Record::decode(bytes).ok());
-        let record = record.ok_or_else(unreadable)?;
+        let record = cx.record(message).ok_or_else(unreadable)?;
         let (stored, _) = Stored::decode(record.native).map_err(|_| unreadable())?;
         let marks = Marks::of(stored.properties);
         let topology = cx.topology;
@@ -456,11 +452,9 @@ impl RemotingDoor {
             .and_then(|members| members.keys().nth(turn % members.len().max(1)))
             .copied();
         let Some(session) = session else { return };
-        let records = cx.records;
-        let record = records
-            .record(message)
-            .and_then(|bytes| Record::decode(bytes).ok());
-        let Some(record) = record else { return };
+        let Some(record) = cx.record(message) else {
+            return;
+        };
         let Ok((stored, _)) = Stored::decode(record.native) else {
             return;
         };
