@@ -1,5 +1,6 @@
 //! Batches: 320. Each item is a message of its own.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -151,9 +152,10 @@ impl RemotingDoor {
 fn joined(own: &str, outer: &str) -> String {
     let mut text = String::with_capacity(own.len() + outer.len() + 1);
     text.push_str(own);
-    let mine = Properties::new(own);
+    // Both texts have room for thousands of keys, and the item for thousands of neighbours.
+    let mine: HashSet<&str> = Properties::new(own).iter().map(|(key, _)| key).collect();
     for (key, value) in Properties::new(outer).iter() {
-        if mine.get(key).is_none() {
+        if !mine.contains(key) {
             append(&mut text, key, value);
         }
     }

@@ -2,8 +2,9 @@
 
 use gateway::door::Closing;
 use remoting::RequestCode as Code;
+use remoting::message::BatchItem;
 
-use crate::remoting_client::{Client, pull_fields, world};
+use crate::remoting_client::{Client, pull_fields, send_fields, world};
 
 #[test]
 fn a_bad_frame_ends_the_connection() {
@@ -122,4 +123,53 @@ fn a_half_message_is_looked_after_when_its_producer_has_gone() {
     world.pass_time(31_000);
     let asked = other.take(&mut world);
     assert_eq!(asked.iter().filter(|request| request.code == 39).count(), 1);
+}
+
+#[test]
+fn a_large_topic_that_is_named_often_is_refused_before_it_is_listed() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    let create = [
+        ("topic", "Big"),
+        ("defaultTopic", "TBW102"),
+        ("readQueueNums", "16384"),
+        ("writeQueueNums", "1"),
+        ("perm", "6"),
+        ("topicFilterType", "SINGLE_TAG"),
+        ("topicSysFlag", "0"),
+        ("order", "false"),
+    ];
+    let created = client.ask(&mut world, Code::UpdateAndCreateTopic, &create, &[]);
+    assert_eq!(created.code, 0, "{}", created.remark);
+    let group = br#"{"groupName":"G"}"#;
+    let code = Code::UpdateAndCreateSubscriptionGroup;
+    assert_eq!(client.ask(&mut world, code, &[], group).code, 0);
+    // All of it would be 160 million rows, which no machine of ours holds.
+    let names = "Big;".repeat(10_000);
+    let asked = [("consumerGroup", "G"), ("topicList", names.as_str())];
+    let stats = client.ask(&mut world, Code::GetConsumeStats, &asked, &[]);
+    assert_eq!(stats.code, 2, "{}", stats.remark);
+}
+
+#[test]
+fn a_batch_of_many_keys_is_taken_whole() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    let own: String = (0..4_000).map(|n| format!("k{n:04}\u{1}v\u{2}")).collect();
+    let item = BatchItem {
+        flag: 0,
+        body: b"x",
+        properties: &own,
+    };
+    let mut payload = Vec::new();
+    for _ in 0..100 {
+        item.encode(&mut payload).unwrap();
+    }
+    // Every key is the last of each item.
+    let outer = "k3999\u{1}w\u{2}".repeat(4_000);
+    let fields = send_fields("T", "0", &outer);
+    client.send(&mut world, "T", 0, "", "first");
+    let sent = client.ask(&mut world, Code::SendBatchMessage, &fields, &payload);
+    assert_eq!(sent.code, 0, "{}", sent.remark);
+    assert_eq!(sent.field("msgId").split(',').count(), 100);
 }
