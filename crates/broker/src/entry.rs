@@ -22,6 +22,10 @@ impl EntryFlags {
     pub const EXPIRES: EntryFlags = EntryFlags(2);
     /// The envelope carries attempts counted before this entry was made.
     pub const ATTEMPTED: EntryFlags = EntryFlags(4);
+    /// The envelope names a strand.
+    pub const STRAND: EntryFlags = EntryFlags(8);
+    /// It expires as it arrives, unless somebody takes it at once.
+    pub const AT_ONCE: EntryFlags = EntryFlags(16);
 
     pub fn with(self, other: EntryFlags) -> EntryFlags {
         EntryFlags(self.0 | other.0)
@@ -37,6 +41,8 @@ impl Entry {
     /// 180 days.
     pub const LIFE_MS_MAX: u64 = 180 * 24 * 3600 * 1000;
     const EXPIRY_UNIT_MS: u64 = 8;
+    /// Between the moment a door takes a message and that of its frame.
+    const ARRIVAL_MS_MAX: u64 = 64;
 
     pub fn new(index: Index, slot: u16, flags: EntryFlags, size: u32, aux: u32) -> Entry {
         assert!(index.0 <= MessageRef::INDEX_MAX && slot <= MessageRef::SLOT_MAX);
@@ -78,6 +84,21 @@ impl Entry {
     pub fn expiry_aux(expires: Millis, now: Millis) -> u32 {
         let cut = expires.0.min(now.0 + Self::LIFE_MS_MAX);
         cut.div_ceil(Self::EXPIRY_UNIT_MS) as u32
+    }
+
+    /// The flags and the `aux` of a message that expires, as it is stored. One that has no time left
+    /// is marked, and has expired already; one that had none left long before is only that.
+    pub fn expiring(flags: EntryFlags, expires: Millis, now: Millis) -> (EntryFlags, u32) {
+        let flags = flags.with(EntryFlags::EXPIRES);
+        if expires > now {
+            return (flags, Self::expiry_aux(expires, now));
+        }
+        let flags = if now.since(expires) <= Self::ARRIVAL_MS_MAX {
+            flags.with(EntryFlags::AT_ONCE)
+        } else {
+            flags
+        };
+        (flags, (expires.0 / Self::EXPIRY_UNIT_MS) as u32)
     }
 
     /// When the entry expires, in the 397 days around `now`.
@@ -124,6 +145,20 @@ mod tests {
             (255, 0, u32::MAX)
         );
         assert_eq!(Entry::from_bytes(entry.to_bytes()), entry);
+    }
+
+    #[test]
+    fn what_has_no_time_left_has_expired() {
+        let now = Millis(1_800_000_000_123);
+        for (ago, at_once) in [(0, true), (64, true), (65, false), (1_000_000, false)] {
+            let expires = Millis(now.0 - ago);
+            let (flags, aux) = Entry::expiring(EntryFlags::PERSISTENT, expires, now);
+            let entry = Entry::new(Index(1), 0, flags, 1, aux);
+            assert!(entry.has_expired(now) && flags.has(EntryFlags::PERSISTENT));
+            assert_eq!(flags.has(EntryFlags::AT_ONCE), at_once, "{ago} ms ago");
+        }
+        let (flags, _) = Entry::expiring(EntryFlags::default(), now.plus(1), now);
+        assert_eq!(flags, EntryFlags::EXPIRES);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::pass::Head;
 use crate::properties::Properties;
 use crate::record::Record;
 use crate::refusal::Refusal;
+use crate::strand::InStrand;
 use crate::topology::{Answer as TopologyAnswer, TopologyFact};
 
 /// Something for one session, except [`Event::Changed`], which is for every door.
@@ -107,6 +108,7 @@ pub struct Delivery {
     pub redelivered: bool,
     /// Counted releases.
     pub attempts: u32,
+    pub in_strand: InStrand,
 }
 
 /// What a read found.
@@ -152,9 +154,23 @@ pub struct Frame {
     pub essential: bool,
 }
 
-/// Names a page of entries in the page file.
+/// Names a page of entries in the page file, or where the shard without a log spills its pages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PageSlot(pub u64);
+
+impl PageSlot {
+    /// The highest bit tells the shard, so that nobody else has to.
+    const VOLATILE: u64 = 1 << 63;
+
+    /// A page of the shard without a log.
+    pub fn volatile(number: u64) -> PageSlot {
+        PageSlot(number | Self::VOLATILE)
+    }
+
+    pub fn is_volatile(self) -> bool {
+        self.0 & Self::VOLATILE != 0
+    }
+}
 
 /// What must be read before something can go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -174,6 +190,8 @@ pub struct Effects {
     pub loads: Vec<Load>,
     /// Messages of the volatile shard that nobody holds any more.
     pub released: Vec<MessageRef>,
+    /// Pages of the volatile shard that nothing refers to any more.
+    pub freed: Vec<PageSlot>,
 }
 
 /// The records that can be read without waiting, and how to look into them.

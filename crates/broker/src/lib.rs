@@ -29,7 +29,7 @@
 //!
 //! Priorities, length limits and delivery limits of queues are not in here yet; the format has
 //! room for them (death reasons, bits of a position). A checkpoint writes a line for every page
-//! and for every kept message and cursor; removing an address or a group looks at every cursor.
+//! and cursor; removing an address or a group looks at every cursor.
 
 pub mod bytes;
 pub mod dispatch;
@@ -44,4 +44,5 @@ pub mod pass;
 pub mod properties;
 pub mod record;
 pub mod refusal;
+pub mod strand;
 pub mod topology;

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! version 1 | flags | language | priority | received | [expires] | address | key | [partition]
-//! | [origin] | attempts | deaths… | body start | body length | native bytes to the end
+//! | [origin] | [strand] | [copies] | attempts | deaths… | body start | body length | native bytes to the end
 //! ```
 
 use std::ops::Range;
 
 use crate::bytes::{Reader, Undecodable, Writer};
 use crate::id::{MessageRef, Millis};
+use crate::strand::Strand;
 
 /// The language in which the native part is written. The gateway gives the numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +32,9 @@ pub struct Envelope<'a> {
     pub partition: Option<u32>,
     /// The message from which this one was sent on.
     pub origin: Option<MessageRef>,
+    pub strand: Option<Strand>,
+    /// Further keys by which it is routed.
+    pub copies: Copies<'a>,
     /// Counted releases before the message was sent on.
     pub attempts: u32,
     /// Newest first.
@@ -48,13 +52,47 @@ pub struct Death {
     pub count: u64,
     /// The first time.
     pub time: Millis,
-    /// Where it had been sent before this death.
+    /// Where it had been sent before it died there for that reason the first time, with all keys
+    /// that are for everybody to see.
     pub address: Box<str>,
     pub keys: Vec<Box<str>>,
-    /// When it would have expired, had it not died.
+    /// Where it had been sent before the last time.
+    pub last_address: Box<str>,
+    /// When it would have expired, had it not died the last time.
     pub expires: Option<Millis>,
-    /// The words of the consumer that rejected it.
+    /// The words of the consumer that rejected it the last time.
     pub cause: Option<Box<str>>,
+}
+
+/// Keys of a message beside its own: it goes where any of them leads, once.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Copies<'a> {
+    /// Part of its history.
+    pub shown: Vec<&'a str>,
+    /// Nobody who receives it may see them.
+    pub hidden: Vec<&'a str>,
+}
+
+impl<'a> Copies<'a> {
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty() && self.hidden.is_empty()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        for keys in [&self.shown, &self.hidden] {
+            out.put_number(keys.len() as u64);
+            keys.iter().for_each(|key| out.put_str(key));
+        }
+    }
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Copies<'a>, Undecodable> {
+        let mut keys = || (0..reader.count()?).map(|_| reader.str()).collect();
+        let shown: Result<_, Undecodable> = keys();
+        Ok(Copies {
+            shown: shown?,
+            hidden: keys()?,
+        })
+    }
 }
 
 /// Why a message left its queue other than by being accepted.
@@ -92,6 +130,8 @@ const PERSISTENT: u8 = 1;
 const EXPIRES: u8 = 2;
 const PARTITION: u8 = 4;
 const ORIGIN: u8 = 8;
+const STRAND: u8 = 16;
+const COPIES: u8 = 32;
 
 impl<'a> Envelope<'a> {
     /// An envelope with nothing but where the message goes and when it came.
@@ -106,10 +146,18 @@ impl<'a> Envelope<'a> {
             key,
             partition: None,
             origin: None,
+            strand: None,
+            copies: Copies::default(),
             attempts: 0,
             deaths: Vec::new(),
             body: 0..0,
         }
+    }
+
+    /// All keys by which it is routed, its own first.
+    pub fn keys(&self) -> Vec<&'a str> {
+        let copies = self.copies.shown.iter().chain(&self.copies.hidden);
+        std::iter::once(self.key).chain(copies.copied()).collect()
     }
 
     /// Writes the envelope; the native bytes follow.
@@ -120,6 +168,8 @@ impl<'a> Envelope<'a> {
             (EXPIRES, self.expires.is_some()),
             (PARTITION, self.partition.is_some()),
             (ORIGIN, self.origin.is_some()),
+            (STRAND, self.strand.is_some()),
+            (COPIES, !self.copies.is_empty()),
         ] {
             flags |= if set { bit } else { 0 };
         }
@@ -135,6 +185,12 @@ impl<'a> Envelope<'a> {
         }
         if let Some(origin) = self.origin {
             out.put_number(origin.as_u64());
+        }
+        if let Some(strand) = self.strand {
+            strand.encode(out);
+        }
+        if !self.copies.is_empty() {
+            self.copies.encode(out);
         }
         out.put_number(u64::from(self.attempts));
         out.put_number(self.deaths.len() as u64);
@@ -157,6 +213,7 @@ impl Death {
         for key in &self.keys {
             out.put_str(key);
         }
+        out.put_str(&self.last_address);
         out.put_option(self.expires, |out, at| out.put_number(at.0));
         out.put_option(self.cause.as_deref(), |out, cause| out.put_str(cause));
     }
@@ -170,6 +227,7 @@ impl Death {
         let keys = (0..reader.count()?)
             .map(|_| reader.str().map(Box::from))
             .collect::<Result<Vec<_>, _>>()?;
+        let last_address = reader.str()?.into();
         let expires = reader.option(|r| r.number().map(Millis))?;
         let cause = reader.option(|r| r.str().map(Box::from))?;
         Ok(Death {
@@ -179,6 +237,7 @@ impl Death {
             time,
             address,
             keys,
+            last_address,
             expires,
             cause,
         })
@@ -223,6 +282,16 @@ impl<'a> Record<'a> {
         } else {
             None
         };
+        let strand = if has(STRAND) {
+            Some(Strand::decode(&mut reader)?)
+        } else {
+            None
+        };
+        let copies = if has(COPIES) {
+            Copies::decode(&mut reader)?
+        } else {
+            Copies::default()
+        };
         let attempts = reader.u32()?;
         let deaths = (0..reader.count()?)
             .map(|_| Death::decode(&mut reader))
@@ -244,6 +313,8 @@ impl<'a> Record<'a> {
             key,
             partition,
             origin,
+            strand,
+            copies,
             attempts,
             deaths,
             body: start..end,
@@ -260,6 +331,7 @@ impl<'a> Record<'a> {
 mod tests {
     use super::*;
     use crate::id::{Index, ShardId};
+    use crate::strand::{StrandKey, StrandStep};
 
     fn full() -> Envelope<'static> {
         Envelope {
@@ -268,6 +340,14 @@ mod tests {
             expires: Some(Millis(99)),
             partition: Some(3),
             origin: Some(MessageRef::new(ShardId::LOG, Index(7), 3)),
+            copies: Copies {
+                shown: vec!["c1", "c2"],
+                hidden: vec!["h"],
+            },
+            strand: Some(Strand {
+                key: StrandKey(u64::MAX),
+                step: StrandStep::Closes,
+            }),
             attempts: 2,
             deaths: vec![Death {
                 queue: "jobs".into(),
@@ -276,6 +356,7 @@ mod tests {
                 time: Millis(5),
                 address: "a".into(),
                 keys: vec!["k".into(), "".into()],
+                last_address: "b".into(),
                 expires: Some(Millis(6)),
                 cause: Some("why".into()),
             }],

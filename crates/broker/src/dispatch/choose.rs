@@ -2,22 +2,32 @@
 
 use super::consumers::Consumer;
 use super::pump::Step;
+use super::strands::Asker;
 use super::{Fate, Out, QueueDispatch, Stall, lets_through};
-use crate::entry::Entry;
-use crate::id::{Position, ShardId};
+use crate::entry::{Entry, EntryFlags};
+use crate::id::{ConsumerId, Position, ShardId};
 use crate::ledger::Lookup;
+use crate::record::Record;
+use crate::strand::Strand;
 
 /// The mark is moved again when fewer positions are left below it.
 const OFFERED_LEFT_MIN: u64 = 2048;
 
 pub(super) enum Next {
-    Found {
-        position: Position,
-        entry: Entry,
-    },
+    Found(Found),
     Nothing,
     /// A record, a page, the offered mark or the next step is waited for.
     Stalled,
+}
+
+/// A free message that may be handed out.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub position: Position,
+    pub entry: Entry,
+    pub strand: Option<Strand>,
+    /// Nothing fresh is left behind it.
+    pub is_foremost: bool,
 }
 
 pub(super) enum Look {
@@ -28,39 +38,70 @@ pub(super) enum Look {
 }
 
 impl<'a> Step<'a> {
-    pub fn next_for(&mut self, queue: &mut QueueDispatch, consumer: &mut Consumer) -> Next {
+    pub fn next_for(
+        &mut self,
+        queue: &mut QueueDispatch,
+        id: ConsumerId,
+        consumer: &mut Consumer,
+    ) -> Next {
+        let asker = match queue.active {
+            Some(active) if active == id => Asker::Only(id),
+            Some(_) | None => Asker::Consumer(id),
+        };
         if consumer.takes_all() {
-            self.next_plain(queue)
+            self.next_plain(queue, asker, &mut consumer.scan)
         } else if consumer.browses() {
             self.next_browsed(queue, consumer)
         } else {
-            self.next_filtered(queue, consumer)
+            self.next_filtered(queue, asker, consumer)
         }
     }
 
-    /// What whoever takes all gets next.
-    pub fn next_plain(&mut self, queue: &mut QueueDispatch) -> Next {
-        loop {
-            let Some(position) = queue.next_free(self.known, Position(0)) else {
+    /// What whoever takes all gets next. What is in strands of others is left behind `scan`.
+    pub fn next_plain(
+        &mut self,
+        queue: &mut QueueDispatch,
+        asker: Asker,
+        scan: &mut Position,
+    ) -> Next {
+        while self.looks > 0 {
+            let Some(position) = queue.next_free(self.known, *scan) else {
                 return Next::Nothing;
             };
             match self.look(queue, position) {
                 Look::Gone => {}
                 Look::Stalled => return Next::Stalled,
                 Look::Entry(entry) => {
-                    if self.record(queue, position, entry).is_none()
-                        || !self.may_offer(queue, position)
-                    {
+                    let Some(bytes) = self.record(queue, position, entry) else {
+                        return Next::Stalled;
+                    };
+                    let strand = strand_of(entry, bytes);
+                    if !admits(queue, asker, strand, position) {
+                        *scan = position.next();
+                        continue;
+                    }
+                    if !self.may_offer(queue, position) {
                         return Next::Stalled;
                     }
-                    return Next::Found { position, entry };
+                    return Next::Found(Found {
+                        position,
+                        entry,
+                        strand,
+                        is_foremost: *scan <= queue.cursor,
+                    });
                 }
             }
         }
+        Next::Stalled
     }
 
     /// What a consumer with a filter gets next; moves its scan position up to it.
-    fn next_filtered(&mut self, queue: &mut QueueDispatch, consumer: &mut Consumer) -> Next {
+    fn next_filtered(
+        &mut self,
+        queue: &mut QueueDispatch,
+        asker: Asker,
+        consumer: &mut Consumer,
+    ) -> Next {
         let filter = consumer.options.filter.as_deref();
         let filter = filter.expect("only filtered consumers come here");
         while self.looks > 0 {
@@ -74,11 +115,19 @@ impl<'a> Step<'a> {
                     let Some(bytes) = self.record(queue, position, entry) else {
                         return Next::Stalled;
                     };
-                    if lets_through(filter, bytes, self.records) {
+                    let strand = strand_of(entry, bytes);
+                    if lets_through(filter, bytes, self.records)
+                        && admits(queue, asker, strand, position)
+                    {
                         if !self.may_offer(queue, position) {
                             return Next::Stalled;
                         }
-                        return Next::Found { position, entry };
+                        return Next::Found(Found {
+                            position,
+                            entry,
+                            strand,
+                            is_foremost: false,
+                        });
                     }
                     consumer.scan = position.next();
                 }
@@ -112,7 +161,12 @@ impl<'a> Step<'a> {
                 && !entry.has_expired(self.now)
                 && filter.is_none_or(|filter| lets_through(filter, bytes, self.records))
             {
-                return Next::Found { position, entry };
+                return Next::Found(Found {
+                    position,
+                    entry,
+                    strand: None,
+                    is_foremost: false,
+                });
             }
             consumer.scan = position.next();
         }
@@ -124,7 +178,7 @@ impl<'a> Step<'a> {
     pub fn look(&mut self, queue: &mut QueueDispatch, position: Position) -> Look {
         self.looks = self.looks.saturating_sub(1);
         match self.known.pages.get(position) {
-            Lookup::Entry(entry) if !entry.has_expired(self.now) => Look::Entry(entry),
+            Lookup::Entry(entry) if !queue.is_over(position, entry, self.now) => Look::Entry(entry),
             Lookup::Entry(_) if self.wanted.is_burdened() => Look::Stalled,
             Lookup::Entry(entry) => {
                 queue.take_out(position, Out::Settling);
@@ -166,5 +220,26 @@ impl<'a> Step<'a> {
             self.wanted.offer(self.id, queue.offer_beyond(position));
         }
         position < self.known.offered()
+    }
+}
+
+/// The strand of a message. A record that cannot be read is in none.
+fn strand_of(entry: Entry, bytes: &[u8]) -> Option<Strand> {
+    if !entry.flags().has(EntryFlags::STRAND) {
+        return None;
+    }
+    Record::decode(bytes).ok()?.envelope.strand
+}
+
+/// Whether the strand of a message is for whoever asks.
+fn admits(
+    queue: &mut QueueDispatch,
+    asker: Asker,
+    strand: Option<Strand>,
+    position: Position,
+) -> bool {
+    match (strand, &mut queue.strands) {
+        (Some(strand), Some(strands)) => strands.admits(asker, strand, position),
+        (None, _) | (Some(_), None) => true,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Dispatch, Get, Out};
 use crate::id::{ConsumerId, Position, QueueId, SessionId, ShardId, Token};
 use crate::ledger::Ledger;
-use crate::pass::{ConsumerOptions, Credit, Mode, Sharing};
+use crate::pass::{ConsumerOptions, Credit, Mode, Sharing, TakeOver};
 use crate::refusal::{Kind, Refusal};
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Consumer {
     pub fetching: u32,
     /// It knows that a fetch would find something; a browser, that it has seen everything.
     pub told: bool,
-    /// Nothing below is for it (filtered and browsing consumers).
+    /// Nothing below is for it: it was filtered out, browsed, or in strands of others.
     pub scan: Position,
     /// Where a browser ends.
     pub end: Position,
@@ -50,7 +50,16 @@ impl Consumer {
 
     /// Whether it is one of those of which only one is served.
     fn takes_turns(&self) -> bool {
-        self.options.sharing == Sharing::Active && !self.browses()
+        matches!(self.options.sharing, Sharing::Active(_)) && !self.browses()
+    }
+
+    /// Whether it is served instead of the one that was.
+    fn takes_over(&self, active: &Consumer) -> bool {
+        match self.options.sharing {
+            Sharing::Shared | Sharing::Sole | Sharing::Active(TakeOver::FromNobody) => false,
+            Sharing::Active(TakeOver::FromLower) => self.options.priority > active.options.priority,
+            Sharing::Active(TakeOver::FromAnybody) => true,
+        }
     }
 
     /// Whether it cannot be attached beside others. Browsers disturb nobody.
@@ -59,7 +68,7 @@ impl Consumer {
         match self.options.sharing {
             _ if self.browses() => false,
             Sharing::Sole => others.any(|(_, mode)| receives(mode)),
-            Sharing::Shared | Sharing::Active => {
+            Sharing::Shared | Sharing::Active(_) => {
                 others.any(|(sharing, mode)| sharing == Sharing::Sole && receives(mode))
             }
         }
@@ -129,7 +138,8 @@ impl Dispatch {
             .partition_point(|id| self.consumers[id].options.priority >= priority);
         state.consumers.insert(at, consumer);
         state.fetchers += usize::from(attached.fetches());
-        if attached.takes_turns() && state.active.is_none() {
+        let comes_first = |active| attached.takes_over(&self.consumers[&active]);
+        if attached.takes_turns() && state.active.is_none_or(comes_first) {
             state.active = Some(consumer);
         }
         // The mark is moved ahead before the first message, so that it costs no wait later.
@@ -152,6 +162,10 @@ impl Dispatch {
         let state = self.queues.get_mut(&gone.queue)?;
         state.consumers.retain(|id| *id != consumer);
         state.fetchers -= usize::from(gone.fetches());
+        if let Some(strands) = &mut state.strands {
+            strands.gone(consumer);
+            state.rewind(&mut self.consumers);
+        }
         if state.active == Some(consumer) {
             let waits = |id: &&ConsumerId| self.consumers[id].takes_turns();
             state.active = state.consumers.iter().find(waits).copied();
@@ -206,6 +220,7 @@ impl Dispatch {
             token,
             mode,
             holder,
+            scan: Position(0),
         });
         self.session(session).holds.insert(queue);
         self.mark_dirty(queue, ledger);

@@ -18,6 +18,7 @@ mod queue;
 mod reads;
 mod serve;
 mod settling;
+mod strands;
 mod sweep;
 mod wanted;
 
@@ -214,7 +215,7 @@ impl Dispatch {
             };
             self.pump(queue, ledger, now, records, effects);
         }
-        self.advance_sweep(ledger, now);
+        self.advance_sweep(ledger, now, effects);
         for slot in self.wanted.unread_pages() {
             self.asked.page(slot, now, effects);
         }

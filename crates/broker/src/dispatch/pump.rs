@@ -61,6 +61,10 @@ impl Dispatch {
         step.serve_gets(&mut queue, &mut self.sessions);
         step.serve_consumers(&mut queue, &mut self.consumers, &mut self.sessions);
         step.tell_ready(&mut queue, &mut self.consumers, &self.sessions);
+        if may_expire && step.has_served(&queue) {
+            queue.arriving = known.pages.next();
+            step.expire_heads(&mut queue);
+        }
         let check = may_expire.then(|| step.head_expiry(&queue)).flatten();
         if step.looks == 0 {
             queue.is_dirty = true;
@@ -116,12 +120,21 @@ impl Step<'_> {
         self.asked.records_again(wanted, self.now, self.effects);
     }
 
+    /// Whether everybody who can take something has seen what is there, so that nothing waits for a
+    /// page, a record or the offered mark.
+    fn has_served(&self, queue: &QueueDispatch) -> bool {
+        let offered = self.known.offered();
+        let waits_for_mark = queue.offered_wanted > offered
+            && (queue.next_free(self.known, Position(0))).is_some_and(|head| head >= offered);
+        self.looks > 0 && queue.stall.is_none() && !waits_for_mark
+    }
+
     fn expire_heads(&mut self, queue: &mut QueueDispatch) {
         while self.looks > 0
             && !self.wanted.is_burdened()
             && let Some(position) = queue.next_free(self.known, Position(0))
             && let Lookup::Entry(entry) = self.known.pages.get(position)
-            && entry.has_expired(self.now)
+            && queue.is_over(position, entry, self.now)
         {
             self.look(queue, position);
         }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::consumers::Consumer;
+use super::strands::Strands;
+use crate::entry::{Entry, EntryFlags};
 use crate::event::PageSlot;
 use crate::id::{ConsumerId, MessageRef, Millis, Position, SessionId, Token};
 use crate::ledger::QueueLedger;
@@ -36,6 +38,10 @@ pub(super) struct QueueDispatch {
     pub is_dirty: bool,
     /// When the head is looked at for expiry.
     pub check: Option<Millis>,
+    /// What is here and above came since the last step: it may be taken though it expires at once.
+    pub arriving: Position,
+    /// Once a message of a strand was met.
+    pub strands: Option<Box<Strands>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +68,8 @@ pub(super) struct Get {
     pub token: Token,
     pub mode: Mode,
     pub holder: ConsumerId,
+    /// What is free below is in strands of others.
+    pub scan: Position,
 }
 
 impl QueueDispatch {
@@ -89,6 +97,12 @@ impl QueueDispatch {
             fresh = known.pages.next_live(position.next());
         }
         returned.into_iter().chain(fresh).min()
+    }
+
+    /// Whether a message may not be handed out any more.
+    pub fn is_over(&self, position: Position, entry: Entry, now: Millis) -> bool {
+        let is_arriving = entry.flags().has(EntryFlags::AT_ONCE) && position >= self.arriving;
+        entry.has_expired(now) && !is_arriving
     }
 
     /// Whether a live position is neither handed out nor on its way to be settled.
@@ -124,8 +138,35 @@ impl QueueDispatch {
         redelivered: bool,
         consumers: &mut IdMap<ConsumerId, Consumer>,
     ) {
-        self.out.remove(&position);
+        let was = self.out.remove(&position);
         self.returned.insert(position, redelivered);
+        if let Some(strands) = &mut self.strands {
+            strands.returned(position, was == Some(Out::Returning));
+        }
+        self.scan_again(position, consumers);
+        self.rewind(consumers);
+    }
+
+    /// A position is settled.
+    pub fn forget(&mut self, position: Position) {
+        let was = self.out.remove(&position);
+        if let Some(strands) = &mut self.strands {
+            strands.settled(position, was == Some(Out::Returning));
+        }
+    }
+
+    /// Goes back to what was left behind of strands that are free again.
+    /// Tells whether there was something.
+    pub fn rewind(&mut self, consumers: &mut IdMap<ConsumerId, Consumer>) -> bool {
+        let strands = self.strands.as_deref_mut();
+        let left_behind = strands.and_then(Strands::take_rewind);
+        if let Some(position) = left_behind {
+            self.scan_again(position, consumers);
+        }
+        left_behind.is_some()
+    }
+
+    fn scan_again(&self, position: Position, consumers: &mut IdMap<ConsumerId, Consumer>) {
         for id in &self.consumers {
             let consumer = consumers.get_mut(id).expect("attached to this queue");
             if !consumer.browses() {

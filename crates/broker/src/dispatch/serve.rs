@@ -1,15 +1,16 @@
 //! Handing out: whose turn it is, and what they are told.
 
-use super::choose::Next;
+use super::choose::{Found, Next};
 use super::consumers::{Consumer, Session};
 use super::pump::Step;
+use super::strands::Asker;
 use super::{Out, QueueDispatch};
-use crate::entry::Entry;
 use crate::event::{Delivery, Event};
-use crate::id::{ConsumerId, Position, SessionId};
+use crate::id::{ConsumerId, SessionId};
 use crate::ledger::Reason;
 use crate::map::IdMap;
 use crate::pass::{Mode, Sharing};
+use crate::strand::InStrand;
 
 /// Who gets a message, and how.
 #[derive(Clone, Copy)]
@@ -17,8 +18,8 @@ struct Receiver {
     session: SessionId,
     consumer: ConsumerId,
     mode: Mode,
-    /// Nothing free is left behind it.
-    moves_cursor: bool,
+    /// Whether strands can be its own.
+    stays: bool,
 }
 
 impl Step<'_> {
@@ -27,18 +28,22 @@ impl Step<'_> {
         queue: &mut QueueDispatch,
         sessions: &mut IdMap<SessionId, Session>,
     ) {
-        while let Some(get) = queue.gets.front().copied() {
-            let delivery = match self.next_plain(queue) {
-                Next::Stalled => return,
+        while let Some(mut get) = queue.gets.front().copied() {
+            let delivery = match self.next_plain(queue, Asker::Passer, &mut get.scan) {
+                Next::Stalled => {
+                    // It goes on where it stopped.
+                    queue.gets[0] = get;
+                    return;
+                }
                 Next::Nothing => None,
-                Next::Found { position, entry } => {
+                Next::Found(found) => {
                     let to = Receiver {
                         session: get.session,
                         consumer: get.holder,
                         mode: get.mode,
-                        moves_cursor: true,
+                        stays: false,
                     };
-                    Some(self.hand_out(queue, position, entry, to, sessions))
+                    Some(self.hand_out(queue, found, to, sessions))
                 }
             };
             queue.gets.pop_front();
@@ -67,19 +72,18 @@ impl Step<'_> {
                 at += 1;
                 continue;
             }
-            match self.next_for(queue, consumer) {
-                Next::Found { position, entry } => {
-                    let moves_cursor = consumer.takes_all();
+            match self.next_for(queue, id, consumer) {
+                Next::Found(found) => {
                     let to = Receiver {
                         session: consumer.session,
                         consumer: id,
                         mode: consumer.options.mode,
-                        moves_cursor,
+                        stays: true,
                     };
-                    let delivery = self.hand_out(queue, position, entry, to, sessions);
+                    let delivery = self.hand_out(queue, found, to, sessions);
                     self.effects.events.push(Event::Deliver(delivery));
-                    if !moves_cursor {
-                        consumer.scan = position.next();
+                    if !found.is_foremost {
+                        consumer.scan = found.position.next();
                     }
                     if consumer.fetching > 0 {
                         consumer.fetching -= 1;
@@ -91,8 +95,14 @@ impl Step<'_> {
                     let priority = consumer.options.priority;
                     let same = queue.consumers[at + 1..]
                         .partition_point(|other| consumers[other].options.priority >= priority);
-                    // Those before it can take nothing in this step.
-                    queue.consumers[at..=at + same].rotate_left(1);
+                    // Those before it can take nothing in this step. Who is alone has no turns.
+                    if queue.active != Some(id) {
+                        queue.consumers[at..=at + same].rotate_left(1);
+                    }
+                    if queue.rewind(consumers) {
+                        // Those before it may take what has become free.
+                        at = 0;
+                    }
                 }
                 Next::Nothing if consumer.browses() => {
                     consumer.fetching = 0;
@@ -141,7 +151,7 @@ impl Step<'_> {
             let waits = consumer.fetches() && consumer.fetching == 0 && !consumer.told;
             if waits
                 && is_served(queue, id, consumer, sessions)
-                && let Next::Found { .. } = self.next_for(queue, consumer)
+                && let Next::Found(_) = self.next_for(queue, id, consumer)
             {
                 consumer.told = true;
                 let session = consumer.session;
@@ -157,17 +167,33 @@ impl Step<'_> {
     fn hand_out(
         &mut self,
         queue: &mut QueueDispatch,
-        position: Position,
-        entry: Entry,
+        found: Found,
         to: Receiver,
         sessions: &mut IdMap<SessionId, Session>,
     ) -> Delivery {
+        let Found {
+            position,
+            entry,
+            strand,
+            is_foremost,
+        } = found;
         let Receiver {
             session,
             consumer,
             mode,
-            moves_cursor,
+            stays,
         } = to;
+        let mut in_strand = InStrand::No;
+        if let Some(strand) = strand {
+            let strands = queue.strands.get_or_insert_default();
+            in_strand = match stays {
+                true => strands.hand_out(consumer, strand),
+                false => InStrand::Later,
+            };
+            if mode == Mode::Lease {
+                strands.leased(position, strand);
+            }
+        }
         let again = queue.returned.get(&position).copied();
         let redelivered = again.unwrap_or(position < queue.redelivered_below);
         match mode {
@@ -188,7 +214,7 @@ impl Step<'_> {
                 self.wanted.settle(self.id, range, Reason::Accepted);
             }
         }
-        if moves_cursor && position >= queue.cursor {
+        if is_foremost && position >= queue.cursor {
             queue.cursor = position.next();
         }
         Delivery {
@@ -199,6 +225,7 @@ impl Step<'_> {
             message: self.ledger.message(entry),
             redelivered,
             attempts: self.known.attempts(position),
+            in_strand,
         }
     }
 }
@@ -216,7 +243,7 @@ fn is_served(
     let has_turn = match (queue.active, consumer.options.sharing) {
         _ if consumer.browses() => true,
         (None, _) => true,
-        (Some(active), Sharing::Active) => active == id,
+        (Some(active), Sharing::Active(_)) => active == id,
         (Some(_), Sharing::Shared | Sharing::Sole) => false,
     };
     has_turn && !held_back

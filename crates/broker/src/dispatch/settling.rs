@@ -45,6 +45,9 @@ impl Dispatch {
                     return;
                 }
                 state.out.insert(position, Out::Returning);
+                if let Some(strands) = &mut state.strands {
+                    strands.returning(position);
+                }
                 let attempts = known.attempts(position) + 1;
                 self.wanted.facts.push(Fact::Returned {
                     queue,
@@ -132,10 +135,12 @@ impl Dispatch {
         let was_out = state.out.len();
         if range.end.0 - range.start.0 <= state.out.len() as u64 {
             for position in range.start.0..range.end.0 {
-                state.out.remove(&Position(position));
+                state.forget(Position(position));
             }
         } else {
-            state.out.retain(|position, _| !range.contains(position));
+            let mut gone: Vec<_> = state.out.keys().copied().collect();
+            gone.retain(|position| range.contains(position));
+            gone.into_iter().for_each(|at| state.forget(at));
         }
         if reason == Reason::Purged {
             let others = count.saturating_sub((was_out - state.out.len()) as u64);

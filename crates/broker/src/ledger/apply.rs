@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Decision, Fact, Kept, Ledger, Reason};
-use crate::entry::{Entry, EntryFlags};
+use super::{Decision, Fact, Ledger, Reason};
+use crate::entry::Entry;
 use crate::id::{Durability, Index, Millis, PartitionId, Position, QueueId, ShardId};
 use crate::pass::{Destination, Head};
 use crate::topology::TopologyFact;
@@ -55,8 +55,18 @@ impl Ledger {
         // First what the messages of this frame rely on: a queue that is created with them, and
         // the earlier parts of their transaction.
         let mut prepared = None;
+        let mut again = Vec::new();
         for fact in facts {
             match fact {
+                Fact::Forwarded {
+                    source,
+                    target,
+                    sequence,
+                    slots,
+                } => {
+                    let again_until = self.forward((*source, *target), *sequence, slots.clone());
+                    again.push(slots.start..again_until);
+                }
                 Fact::Topology(fact @ TopologyFact::QueueSet { .. }) => {
                     self.apply_topology(fact, &mut applied);
                 }
@@ -71,28 +81,41 @@ impl Ledger {
                 | Fact::Returned { .. }
                 | Fact::Offered { .. }
                 | Fact::Fired { .. }
+                | Fact::Rescheduled { .. }
                 | Fact::Trimmed { .. }
                 | Fact::Cursor { .. }
                 | Fact::Producer { .. }
+                | Fact::Finished { .. }
                 | Fact::Topology(_) => {}
             }
         }
+        let is_again = |slot: &u16| again.iter().any(|slots: &Range<u16>| slots.contains(slot));
+        let fresh = (0..).zip(heads).filter(|(slot, _)| !is_again(slot));
         match prepared {
             Some(transaction) => {
                 let held = self.prepared.entry(transaction).or_default();
-                let slots = heads.iter().enumerate();
-                held.extend(slots.map(|(slot, head)| (index, slot as u16, head.clone())));
+                held.extend(fresh.map(|(slot, head)| (index, slot, head.clone())));
             }
             None => {
-                for (slot, head) in heads.iter().enumerate() {
-                    self.store(index, self.time, slot as u16, head, &mut applied);
+                for (slot, head) in fresh {
+                    self.store(index, self.time, slot, head, &mut applied);
                 }
             }
         }
         for fact in facts {
             self.apply_fact(fact, &mut applied);
         }
+        self.timers.forget_emptied();
         applied
+    }
+
+    /// Notes the numbers of forwarded messages; tells up to which slot they came before.
+    fn forward(&mut self, pair: (ShardId, ShardId), sequence: u64, slots: Range<u16>) -> u16 {
+        let last = self.forwarded.entry(pair).or_insert(0);
+        let count = u64::from(slots.end - slots.start);
+        let again = last.saturating_add(1).saturating_sub(sequence).min(count);
+        *last = (*last).max(sequence.saturating_add(count).saturating_sub(1));
+        slots.start + again as u16
     }
 
     fn store(&mut self, index: Index, time: Millis, slot: u16, head: &Head, applied: &mut Applied) {
@@ -107,10 +130,7 @@ impl Ledger {
                     let ttl = queue.ttl_ms.map(|ttl| time.plus(ttl));
                     let expires = summary.expires.into_iter().chain(ttl).min();
                     let (flags, aux) = match expires {
-                        Some(at) => (
-                            summary.flags.with(EntryFlags::EXPIRES),
-                            Entry::expiry_aux(at.max(Millis(1)), time),
-                        ),
+                        Some(at) => Entry::expiring(summary.flags, at, time),
                         None => (summary.flags, 0),
                     };
                     let entry = Entry::new(index, slot, flags, head.size, aux);
@@ -127,8 +147,8 @@ impl Ledger {
                     applied.grow(slot, id, position);
                 }
                 Destination::Timer(due) => {
-                    let entry = Entry::new(index, slot, summary.flags, head.size, summary.tag_hash);
-                    self.kept.insert(Kept { due, index, slot }, entry);
+                    let entry = Entry::new(index, slot, summary.flags, head.size, 0);
+                    self.timers.keep(due, entry, time);
                 }
             }
         }
@@ -180,12 +200,19 @@ impl Ledger {
                 ledger.offered = ledger.offered.max(*below);
                 applied.touch(*queue);
             }
-            Fact::Fired { due, index, slot } => {
-                self.kept.remove(&Kept {
-                    due: *due,
-                    index: *index,
-                    slot: *slot,
-                });
+            Fact::Fired { bucket, range } => {
+                self.timers.fired(*bucket, range.clone(), &mut self.freed);
+            }
+            Fact::Rescheduled {
+                bucket,
+                first,
+                entries,
+            } => {
+                self.timers
+                    .reschedule(*bucket, *first, entries, &mut self.freed);
+            }
+            Fact::Finished { transaction } => {
+                self.decided.remove(transaction);
             }
             Fact::Trimmed { partition, below } => {
                 let Some(ledger) = self.partitions.get_mut(partition) else {
@@ -210,6 +237,7 @@ impl Ledger {
             // Done before the messages of the frame were stored.
             Fact::Prepared { .. }
             | Fact::Decided { .. }
+            | Fact::Forwarded { .. }
             | Fact::Topology(TopologyFact::QueueSet { .. }) => {}
             Fact::Topology(fact) => self.apply_topology(fact, applied),
         }
@@ -217,6 +245,7 @@ impl Ledger {
 
     /// Stores what was prepared, at the time of the decision, or forgets it.
     fn decide(&mut self, transaction: u64, decision: Decision, applied: &mut Applied) {
+        self.decided.insert(transaction, decision);
         let held = self.prepared.remove(&transaction).unwrap_or_default();
         match decision {
             Decision::Commit => {

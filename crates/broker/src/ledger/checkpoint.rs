@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kept, Ledger, PageOwner, Pages, PartitionLedger, Producers, QueueLedger, fact, pages};
+use super::{
+    Decision, Ledger, PageOwner, Pages, PartitionLedger, Producers, QueueLedger, Timers, fact,
+};
 use crate::bytes::{Reader, Undecodable, Writer};
 use crate::id::{GroupId, Index, Millis, Position, QueueId, ShardId};
 use crate::pass::Head;
@@ -32,11 +34,7 @@ impl Ledger {
             out.put_number(group.0);
             out.put_number(offset.0);
         }
-        out.put_number(self.kept.len() as u64);
-        for (kept, entry) in &self.kept {
-            out.put_number(kept.due.0);
-            out.extend_from_slice(&entry.to_bytes());
-        }
+        self.timers.encode(out);
         self.producers.encode(out);
         out.put_number(self.prepared.len() as u64);
         for (transaction, held) in &self.prepared {
@@ -50,6 +48,17 @@ impl Ledger {
                 head.encode_meta(&mut meta);
                 out.put_bytes(&meta);
             }
+        }
+        out.put_number(self.decided.len() as u64);
+        for (transaction, decision) in &self.decided {
+            out.put_number(*transaction);
+            decision.encode(out);
+        }
+        out.put_number(self.forwarded.len() as u64);
+        for ((source, target), sequence) in &self.forwarded {
+            out.put_u8(source.0);
+            out.put_u8(target.0);
+            out.put_number(*sequence);
         }
     }
 
@@ -88,17 +97,12 @@ impl Ledger {
                 .cursors
                 .insert((partition, group), Position(reader.number()?));
         }
-        for _ in 0..reader.count()? {
-            let due = Millis(reader.number()?);
-            let entry = pages::entry(reader)?;
-            ledger.kept.insert(
-                Kept {
-                    due,
-                    index: entry.index(),
-                    slot: entry.slot(),
-                },
-                entry,
-            );
+        ledger.timers = Timers::decode(reader)?;
+        for (bucket, pages) in ledger.timers.all() {
+            let owner = PageOwner::Timer(bucket);
+            ledger
+                .spilled
+                .extend(pages.spilled().map(|(at, slot)| (slot, (owner, at))));
         }
         ledger.producers = Producers::decode(reader)?;
         for _ in 0..reader.count()? {
@@ -111,6 +115,16 @@ impl Ledger {
                 held.push((index, slot, Head::decode_meta(size, reader.bytes()?)?));
             }
             ledger.prepared.insert(transaction, held);
+        }
+        for _ in 0..reader.count()? {
+            let transaction = reader.number()?;
+            ledger
+                .decided
+                .insert(transaction, Decision::decode(reader)?);
+        }
+        for _ in 0..reader.count()? {
+            let pair = (fact::shard(reader)?, fact::shard(reader)?);
+            ledger.forwarded.insert(pair, reader.number()?);
         }
         Ok(ledger)
     }

@@ -2,20 +2,31 @@
 //! applying frames in order; it has no clock and asks nobody. A replayed ledger equals the live
 //! one, which [`Ledger::encode`] lets tests compare byte by byte.
 //!
-//! Caveat: messages kept for later stand in one ordered map in memory, about 64 bytes each; a
-//! checkpoint writes all of them. Pages for them matter from some hundred thousand on.
+//! Messages that another shard sends on are numbered per source and target, so that a frame which
+//! comes twice stores them once. A decision is remembered until every participant has it.
+//!
+//! Caveat: with one log shard the source of a forward is that shard or the one without a log, and
+//! the only participant of a transaction is the one that decides it.
 
 mod apply;
 mod checkpoint;
 mod fact;
+mod live;
 mod pages;
 mod producers;
+mod rebuild;
 mod spilled;
+#[cfg(test)]
+mod tests;
+mod timers;
 
 pub use apply::{Applied, Settled};
 pub use fact::{Decision, Fact, Reason};
+pub use live::{LiveStep, LiveWalk, SpanWalk};
 pub use pages::{Lookup, PAGE_ENTRIES, Pages, entries_from};
+pub use rebuild::{Rebuilding, Rebuilt};
 pub use spilled::PageOwner;
+pub use timers::{Bucket, Timers};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -33,10 +44,14 @@ pub struct Ledger {
     queues: IdMap<QueueId, QueueLedger>,
     partitions: BTreeMap<PartitionId, PartitionLedger>,
     cursors: BTreeMap<(PartitionId, GroupId), Position>,
-    kept: BTreeMap<Kept, Entry>,
+    timers: Timers,
+    /// The number of the last forward that is stored, by its source and its target.
+    forwarded: BTreeMap<(ShardId, ShardId), u64>,
     producers: Producers,
     /// Messages of open transactions, by the frame they came in.
     prepared: BTreeMap<u64, Vec<(Index, u16, Head)>>,
+    /// Decisions that not every participant has yet.
+    decided: BTreeMap<u64, Decision>,
     applied: Index,
     /// Never goes back.
     time: Millis,
@@ -67,14 +82,6 @@ struct PartitionLedger {
     first: Position,
 }
 
-/// A message kept for later, in the order of coming due.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Kept {
-    pub due: Millis,
-    pub index: Index,
-    pub slot: u16,
-}
-
 impl Ledger {
     pub fn new(shard: ShardId) -> Ledger {
         Ledger {
@@ -82,9 +89,11 @@ impl Ledger {
             queues: IdMap::default(),
             partitions: BTreeMap::new(),
             cursors: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            timers: Timers::default(),
+            forwarded: BTreeMap::new(),
             producers: Producers::default(),
             prepared: BTreeMap::new(),
+            decided: BTreeMap::new(),
             applied: Index(0),
             time: Millis(0),
             freed: Vec::new(),
@@ -153,22 +162,21 @@ impl Ledger {
         self.producers.last(producer)
     }
 
-    /// The kept messages that are due, in order.
-    pub fn due(&self, now: Millis) -> impl Iterator<Item = (Kept, Entry)> + '_ {
-        self.kept
-            .iter()
-            .take_while(move |(kept, _)| kept.due <= now)
-            .map(|(k, e)| (*k, *e))
+    /// The messages that are kept until they are due.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
     }
 
-    /// When the first message comes due that is not due at a given time.
-    pub fn next_due_after(&self, now: Millis) -> Option<Millis> {
-        let from = Kept {
-            due: now.plus(1),
-            index: Index(0),
-            slot: 0,
-        };
-        self.kept.range(from..).next().map(|(kept, _)| kept.due)
+    /// The number of the last forward from one shard to another that is stored; 0 if none is.
+    pub fn forwarded(&self, source: ShardId, target: ShardId) -> u64 {
+        self.forwarded.get(&(source, target)).copied().unwrap_or(0)
+    }
+
+    /// Transactions that are decided and not finished.
+    pub fn unfinished(&self) -> impl Iterator<Item = (u64, Decision)> + '_ {
+        self.decided
+            .iter()
+            .map(|(number, decision)| (*number, *decision))
     }
 
     /// Transactions that no decision has reached: their messages are nobody's.
@@ -190,11 +198,10 @@ impl Ledger {
             .values()
             .filter_map(|queue| queue.pages.index_min());
         let partitions = self.partitions.values().filter_map(|p| p.pages.index_min());
-        let kept = self.kept.keys().map(|kept| kept.index);
         let prepared = self.prepared.values().flatten().map(|(index, ..)| *index);
         queues
             .chain(partitions)
-            .chain(kept)
+            .chain(self.timers.index_min())
             .chain(prepared)
             .min()
             .unwrap_or(self.applied.next())

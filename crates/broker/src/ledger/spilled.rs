@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ledger, Pages};
+use super::{Bucket, Ledger, Pages};
 use crate::entry::Entry;
 use crate::event::PageSlot;
 use crate::id::{PartitionId, Position, QueueId};
@@ -12,6 +12,7 @@ use crate::id::{PartitionId, Position, QueueId};
 pub enum PageOwner {
     Queue(QueueId),
     Partition(PartitionId),
+    Timer(Bucket),
 }
 
 impl Ledger {
@@ -32,10 +33,11 @@ impl Ledger {
         }
     }
 
-    fn pages_mut(&mut self, of: PageOwner) -> Option<&mut Pages> {
+    pub(super) fn pages_mut(&mut self, of: PageOwner) -> Option<&mut Pages> {
         match of {
             PageOwner::Queue(id) => self.queues.get_mut(&id).map(|queue| &mut queue.pages),
             PageOwner::Partition(id) => self.partitions.get_mut(&id).map(|p| &mut p.pages),
+            PageOwner::Timer(bucket) => self.timers.bucket_mut(bucket),
         }
     }
 
@@ -61,6 +63,11 @@ impl Ledger {
             let pages = partition.pages.spill(write);
             spilled.extend(pages.into_iter().map(|(at, slot)| (owner, at, slot)));
         }
+        for (bucket, timed) in self.timers.all_mut() {
+            let owner = PageOwner::Timer(bucket);
+            let pages = timed.spill(write);
+            spilled.extend(pages.into_iter().map(|(at, slot)| (owner, at, slot)));
+        }
         self.spilled.extend(
             spilled
                 .iter()
@@ -70,6 +77,15 @@ impl Ledger {
             .into_iter()
             .map(|(owner, at, _)| (owner, at))
             .collect()
+    }
+
+    /// Full pages whose entries are in memory. Looks at every page: for a look from outside.
+    pub fn resident_pages(&self) -> usize {
+        let queues = self.queues.values().map(|queue| &queue.pages);
+        let partitions = self.partitions.values().map(|partition| &partition.pages);
+        let timers = self.timers.all().map(|(_, pages)| pages);
+        let all = queues.chain(partitions).chain(timers);
+        all.map(Pages::resident).sum()
     }
 
     /// Pages that nothing here refers to any more, since this was last asked.

@@ -4,8 +4,11 @@
 //! keeps for them; so do messages that the broker itself moves, since it settles the original with
 //! it. A transaction that publishes is refused whole: what it settles stays unsettled.
 //!
-//! Caveat: a publish without a token is refused silently, as there is nobody to tell. Doors hold
-//! their publishers back long before.
+//! A publish without a token that comes all the same is stored: nobody could be told that it was
+//! refused, and what is taken is never dropped. Doors see to it that few of these come, as they stop
+//! reading from such a publisher as soon as they hear of the full disk.
+//!
+//! Caveat: the few have to find room beside the settlements.
 
 use std::vec::IntoIter;
 
@@ -64,11 +67,13 @@ fn tell(session: SessionId, token: Token, work: &mut Work<'_>) {
     work.answer(session, token, Err(Refusal::DiskFull));
 }
 
-/// Whether a command adds messages to the log. `rest` is what follows it in its pass: a
-/// transaction is judged by all of its parts.
+/// Whether a command adds messages to the log, and somebody hears when it is refused. `rest` is
+/// what follows it in its pass: a transaction is judged by all of its parts.
 pub(super) fn needs_disk(command: &Command, rest: &[(SessionId, Command)]) -> bool {
     let is_stored = |command: &Command| matches!(command, Command::Publish { durable, .. } if durable.is_some());
-    is_stored(command)
+    let is_answered =
+        |command: &Command| matches!(command, Command::Publish { token, .. } if token.is_some());
+    is_stored(command) && is_answered(command)
         || matches!(command, Command::Begin)
             && rest
                 .iter()

@@ -260,6 +260,8 @@ impl Node {
                 transaction,
                 decision: Decision::Commit,
             });
+            // The only participant has the decision with this frame.
+            assembly.fact(Fact::Finished { transaction });
         }
         assembly.must_sync = true;
         assembly.wants_frame |= !assembly.facts.is_empty();

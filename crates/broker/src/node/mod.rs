@@ -22,14 +22,19 @@
 
 mod full;
 mod handle;
+mod live;
 mod moves;
+mod offline;
 mod publish;
 mod queues;
 mod retention;
 mod shard;
+mod spill;
+mod timers;
 mod waits;
 mod work;
 
+pub use offline::{Holding, Holdings};
 pub use retention::Retention;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,16 +43,20 @@ use crate::bytes::{Reader, Undecodable, Writer};
 use crate::dispatch::{Asked, Doomed};
 use crate::event::{Effects, Event, PageSlot, Records};
 use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, ShardId};
-use crate::ledger::{Decision, Fact, Kept, PageOwner, Reason, entries_from};
+use crate::ledger::{Decision, Fact, PageOwner, Reason, entries_from};
 use crate::pass::Head;
 use crate::topology::{AddressSpec, BirthRule, Limits, Topology, TopologyFact};
 use moves::Moves;
 use retention::Retaining;
 use shard::{Pending, Shard};
+use timers::Timing;
 use waits::Waits;
 
 /// Pages of the page file that are kept in memory: 4 MB.
 const PAGES_CACHED_MAX: usize = 512;
+/// So many times more while they are loaded: who waits for a page and for a record needs both in
+/// one step, and must not lose the one while he gets the other.
+const LOADED_PAGES_FACTOR: usize = 4;
 const STATE_VERSION: u8 = 1;
 
 /// What a node is made with.
@@ -72,14 +81,13 @@ pub struct Node {
     volatile: Shard,
     /// Wait for their record.
     doomed: VecDeque<Doomed>,
-    /// Kept messages on their way out.
-    firing: BTreeSet<Kept>,
+    timing: Timing,
     moves: Moves,
-    next_transaction: u64,
     /// Takes turns among partitions for messages that ask for none.
     turn: u64,
     /// Pages that could be forgotten, oldest first.
     cached: VecDeque<(PageOwner, Position)>,
+    pages_cached_max: usize,
     /// When to see whether a queue has been idle for too long.
     idle: BTreeSet<(Millis, QueueId)>,
     idle_at: BTreeMap<QueueId, Millis>,
@@ -117,11 +125,11 @@ impl Node {
             log: Shard::new(ShardId::LOG),
             volatile: Shard::new(ShardId::VOLATILE),
             doomed: VecDeque::new(),
-            firing: BTreeSet::new(),
+            timing: Timing::default(),
             moves: Moves::default(),
-            next_transaction: 1,
             turn: 0,
             cached: VecDeque::new(),
+            pages_cached_max: PAGES_CACHED_MAX,
             idle: BTreeSet::new(),
             idle_at: BTreeMap::new(),
             retaining: Retaining::default(),
@@ -182,11 +190,16 @@ impl Node {
         self.log.recovered();
         let undecided: Vec<_> = self.log.ledger.undecided().collect();
         for transaction in undecided {
-            self.next_transaction = self.next_transaction.max(transaction + 1);
             self.moves.fact(Fact::Decided {
                 transaction,
                 decision: Decision::Abort,
             });
+            self.moves.fact(Fact::Finished { transaction });
+        }
+        // The only participant has each decision that it finds here.
+        let unfinished: Vec<_> = self.log.ledger.unfinished().collect();
+        for (transaction, _) in unfinished {
+            self.moves.fact(Fact::Finished { transaction });
         }
         for id in self.log.ledger.queue_ids() {
             if self
@@ -214,18 +227,29 @@ impl Node {
     /// A page that was asked for.
     pub fn page_loaded(&mut self, slot: PageSlot, bytes: &[u8]) -> Result<(), Undecodable> {
         let entries = entries_from(bytes)?;
+        if slot.is_volatile() {
+            self.asked.page_came(slot);
+            self.volatile.page_loaded(slot, entries);
+            return Ok(());
+        }
         if let Some(owner) = self.log.ledger.page_loaded(slot, entries) {
             self.cached.push_back(owner);
         }
+        self.asked.page_came(slot);
         self.log.dispatch.page_loaded(slot, &self.log.ledger);
-        // The page just loaded is kept: somebody waits for it.
-        self.forget_pages();
+        // It stays until the node had a step to use it, unless far too many come at once.
+        self.forget_pages(self.pages_cached_max.saturating_mul(LOADED_PAGES_FACTOR));
         Ok(())
     }
 
+    /// So many pages of the log's shard are kept in memory, at least one.
+    pub fn keep_pages(&mut self, pages_max: usize) {
+        self.pages_cached_max = pages_max.max(1);
+    }
+
     /// Forgets the oldest pages that are too many to be kept in memory.
-    fn forget_pages(&mut self) {
-        while self.cached.len() > PAGES_CACHED_MAX
+    fn forget_pages(&mut self, pages_max: usize) {
+        while self.cached.len() > pages_max
             && let Some((owner, first)) = self.cached.pop_front()
         {
             self.log.ledger.evict(owner, first);
@@ -237,12 +261,15 @@ impl Node {
     pub fn record_loaded(&mut self, message: MessageRef) {
         self.asked.record_came(message);
         self.log.dispatch.record_came(message);
+        self.volatile.dispatch.record_came(message);
     }
 
     /// A record that was asked for is in the log no more.
     pub fn record_gone(&mut self, message: MessageRef) {
         self.log.dispatch.record_gone(message);
+        self.volatile.dispatch.record_gone(message);
         // What cannot be read cannot be sent on.
+        self.due_gone(message);
         let (gone, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.doomed)
             .into_iter()
             .partition(|d| d.message == message);
@@ -280,6 +307,8 @@ impl Node {
         }
         self.bury(now, records, effects);
         self.fire(now, records, effects);
+        self.let_go(now, effects);
+        self.forget_pages(self.pages_cached_max);
     }
 
     fn apply(
@@ -305,13 +334,6 @@ impl Node {
                         .events
                         .push(Event::Changed(std::sync::Arc::new(change.clone())));
                 }
-                Fact::Fired { due, index, slot } => {
-                    self.firing.remove(&Kept {
-                        due: *due,
-                        index: *index,
-                        slot: *slot,
-                    });
-                }
                 Fact::Trimmed {
                     partition,
                     below: _,
@@ -321,11 +343,17 @@ impl Node {
                 | Fact::Offered { .. }
                 | Fact::Cursor { .. }
                 | Fact::Producer { .. }
+                | Fact::Fired { .. }
+                | Fact::Rescheduled { .. }
                 | Fact::Prepared { .. }
-                | Fact::Decided { .. } => {}
+                | Fact::Decided { .. }
+                | Fact::Finished { .. }
+                | Fact::Forwarded { .. } => {}
             }
         }
+        let buckets = self.timing.applied(&pending.facts);
         self.shard_of(durability).apply(pending, effects);
+        self.timing.forget_gone(&buckets, &self.log.ledger);
     }
 
     pub fn has_work(&self) -> bool {
@@ -338,7 +366,7 @@ impl Node {
     /// When [`Node::advance`] wants to be called at the latest.
     pub fn deadline(&self) -> Option<Millis> {
         // What was due at the last step is on its way, or its record is asked for.
-        let kept = self.log.ledger.next_due_after(self.advanced);
+        let kept = self.timing.deadline(&self.log.ledger, self.advanced);
         let idle = self.idle.first().map(|(at, _)| *at);
         let shards = [
             self.log.dispatch.deadline(),
@@ -348,11 +376,18 @@ impl Node {
         shards.into_iter().chain(others).flatten().min()
     }
 
+    /// Whether pages were filled that only a checkpoint can take out of memory, faster than the log
+    /// grows by.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.timing.wants_checkpoint()
+    }
+
     /// The whole durable state as of the last applied frame. Pages not yet in the page file are
     /// given to `write_page`.
     pub fn checkpoint(&mut self, write_page: &mut dyn FnMut(Vec<u8>) -> PageSlot) -> Checkpoint {
         self.cached.extend(self.log.ledger.spill(write_page));
-        self.forget_pages();
+        self.forget_pages(self.pages_cached_max);
+        self.timing.checkpointed();
         let ledger = &mut self.log.ledger;
         let freed = ledger.take_freed();
         let mut state = vec![STATE_VERSION];
@@ -367,6 +402,11 @@ impl Node {
             freed,
             low_water: ledger.index_min(),
         }
+    }
+
+    /// Full pages of the log's index that are in memory.
+    pub fn resident_pages(&self) -> usize {
+        self.log.ledger.resident_pages()
     }
 
     /// The shard that holds a queue.

@@ -8,12 +8,11 @@ use super::Node;
 use super::shard::{Assembly, must_sync};
 use crate::bytes::Undecodable;
 use crate::dispatch::{Doomed, Fate, RECORDS_MAX};
-use crate::entry::Entry;
 use crate::event::{Answer, Effects, Event, Records};
-use crate::id::{Durability, MessageRef, Millis, PartitionId, SessionId, ShardId, Token};
-use crate::ledger::{Fact, Kept, Reason};
+use crate::id::{Durability, Millis, PartitionId, SessionId, ShardId, Token};
+use crate::ledger::{Fact, Reason};
 use crate::pass::{Batch, Destination, Destinations, Forward, Summary};
-use crate::record::{Death, DeathReason, Envelope, Record};
+use crate::record::{Copies, Death, DeathReason, Envelope, Record};
 use crate::refusal::{Kind, Refusal};
 use crate::topology::{Change, DeadLetter, QueueOptions, QueueSpec, Route};
 
@@ -23,12 +22,17 @@ const MOVES_MAX: usize = 256;
 const DECISIONS_MAX: usize = 4096;
 /// The history of a message keeps its newest deaths.
 const DEATHS_MAX: usize = 32;
+/// A death keeps so many keys.
+const DEATH_KEYS_MAX: usize = 256;
 
 /// What is sent on with the next frames.
 #[derive(Debug, Default)]
 pub struct Moves {
     durable: Batch,
     volatile: Batch,
+    /// The shard from which each message of the two comes.
+    durable_sources: Vec<ShardId>,
+    volatile_sources: Vec<ShardId>,
     facts: Vec<Fact>,
     volatile_facts: Vec<Fact>,
     stored: Vec<(SessionId, Token, u16)>,
@@ -47,7 +51,7 @@ impl Moves {
         self.facts.push(fact);
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let full = |batch: &Batch| {
             batch.heads.len() >= MOVES_MAX || batch.records.len() >= Batch::BYTES_MAX
         };
@@ -67,8 +71,9 @@ impl Moves {
         }
     }
 
-    fn store(
+    pub(super) fn store(
         &mut self,
+        source: ShardId,
         envelope: &Envelope<'_>,
         native: &[u8],
         tag_hash: u32,
@@ -80,11 +85,18 @@ impl Moves {
             let Some(destinations) = Destinations::within(destinations, durability) else {
                 continue;
             };
-            let (batch, to_tell) = match durability {
-                Durability::Durable => (&mut self.durable, &mut self.stored),
-                Durability::Volatile => (&mut self.volatile, &mut self.volatile_stored),
+            let (batch, sources, to_tell) = match durability {
+                Durability::Durable => {
+                    let sources = &mut self.durable_sources;
+                    (&mut self.durable, sources, &mut self.stored)
+                }
+                Durability::Volatile => {
+                    let sources = &mut self.volatile_sources;
+                    (&mut self.volatile, sources, &mut self.volatile_stored)
+                }
             };
             let slot = batch.push(envelope, &[native], summary, destinations);
+            sources.push(source);
             // The durable copy, if there is one, is what the sender is told of.
             if let Some((session, token)) = stored.take() {
                 to_tell.push((session, token, slot));
@@ -102,6 +114,8 @@ impl Node {
         let Moves {
             durable,
             volatile,
+            durable_sources,
+            volatile_sources,
             facts,
             volatile_facts,
             stored,
@@ -112,19 +126,22 @@ impl Node {
             .filter_map(Fact::topology)
             .any(|change| change.durability() == Durability::Durable);
         let must_sync = changes || durable.heads.iter().any(must_sync);
+        let mut numbered = self.log.number(&durable_sources);
+        numbered.extend(facts);
         let log = Assembly {
             batch: durable,
-            facts,
+            facts: numbered,
             must_sync,
             stored,
             ..Assembly::default()
         };
         self.log.flush(log, now, effects);
-        let (facts, stored) = (volatile_facts, volatile_stored);
+        let mut numbered = self.volatile.number(&volatile_sources);
+        numbered.extend(volatile_facts);
         let volatile = Assembly {
             batch: volatile,
-            facts,
-            stored,
+            facts: numbered,
+            stored: volatile_stored,
             ..Assembly::default()
         };
         self.volatile.flush(volatile, now, effects);
@@ -249,15 +266,18 @@ impl Node {
         if letter.create_queue && letter.address.is_empty() && *key == *source {
             return;
         }
-        let (address, message_key) = (envelope.address, envelope.key);
+        let shown = envelope.copies.shown.iter();
+        let keys = std::iter::once(&envelope.key).chain(shown);
+        let keys = keys.take(DEATH_KEYS_MAX).map(|key| Box::from(*key));
         let expires = envelope.expires.take();
         let mut death = Death {
             queue: (*source).into(),
             reason,
             count: 1,
             time: now,
-            address: address.into(),
-            keys: vec![message_key.into()],
+            address: envelope.address.into(),
+            keys: keys.collect(),
+            last_address: envelope.address.into(),
             expires,
             cause,
         };
@@ -266,8 +286,10 @@ impl Node {
             let earlier = envelope.deaths.remove(at);
             death = Death {
                 count: earlier.count + 1,
-                time: earlier.time,
-                ..death
+                last_address: death.last_address,
+                expires: death.expires,
+                cause: death.cause,
+                ..earlier
             };
         }
         envelope.deaths.insert(0, death);
@@ -277,12 +299,17 @@ impl Node {
         envelope.attempts = 0;
         envelope.address = &letter.address;
         envelope.key = &key;
+        // A key of the queue's own takes the place of all that the sender gave.
+        if letter.key.is_some() {
+            envelope.copies = Copies::default();
+        }
         let mut destinations = self.route(&envelope, record.native, records);
         self.break_cycles(&envelope, reason, &mut destinations);
         if !destinations.is_empty() {
             let tag_hash = (self.tag_hash)(&key);
+            let (from, native) = (self.shard(doomed.queue).id, record.native);
             self.moves
-                .store(&envelope, record.native, tag_hash, &destinations, None);
+                .store(from, &envelope, native, tag_hash, &destinations, None);
         }
     }
 
@@ -330,6 +357,7 @@ impl Node {
         let mut envelope = record.envelope.clone();
         envelope.address = &forward.address;
         envelope.key = &forward.key;
+        envelope.copies = Copies::default();
         envelope.partition = forward.partition;
         envelope.received = now;
         envelope.attempts = forward.attempts;
@@ -359,12 +387,13 @@ impl Node {
         self.decided(doomed, Reason::Moved);
         let stored = forward.token.map(|token| (session, token));
         let tag_hash = (self.tag_hash)(&forward.key);
+        let (from, native) = (self.shard(doomed.queue).id, record.native);
         self.moves
-            .store(&envelope, record.native, tag_hash, &destinations, stored);
+            .store(from, &envelope, native, tag_hash, &destinations, stored);
     }
 
     /// Where a message goes whose envelope names an address.
-    fn route(
+    pub(super) fn route(
         &mut self,
         envelope: &Envelope<'_>,
         native: &[u8],
@@ -380,7 +409,7 @@ impl Node {
         let mut route = Route::default();
         let topology = &self.planned;
         records.with_properties(&record, &mut |properties| {
-            topology.route(&address, &[envelope.key], properties, &mut route);
+            topology.route(&address, &envelope.keys(), properties, &mut route);
         });
         let mut destinations: Vec<_> = route
             .queues
@@ -406,45 +435,6 @@ impl Node {
         }
         destinations
     }
-
-    /// Sends on what was kept and is due.
-    pub(super) fn fire(&mut self, now: Millis, records: &dyn Records, effects: &mut Effects) {
-        let mut due: Vec<(Kept, Entry)> = Vec::new();
-        for (kept, entry) in self.log.ledger.due(now) {
-            if !self.firing.contains(&kept) {
-                due.push((kept, entry));
-            }
-            if due.len() >= RECORDS_MAX {
-                break;
-            }
-        }
-        let mut missing = Vec::new();
-        for (kept, entry) in due {
-            if self.moves.is_full() {
-                break;
-            }
-            let message = MessageRef::new(ShardId::LOG, kept.index, kept.slot);
-            let Some(bytes) = records.record(message) else {
-                missing.push(message);
-                continue;
-            };
-            self.firing.insert(kept);
-            let Kept { due, index, slot } = kept;
-            self.moves.fact(Fact::Fired { due, index, slot });
-            let Ok(record) = Record::decode(bytes) else {
-                continue;
-            };
-            let mut envelope = record.envelope.clone();
-            envelope.received = now;
-            let destinations = self.route(&envelope, record.native, records);
-            if !destinations.is_empty() {
-                let tag_hash = entry.aux();
-                self.moves
-                    .store(&envelope, record.native, tag_hash, &destinations, None);
-            }
-        }
-        self.asked.records(missing, now, effects);
-    }
 }
 
 impl Fate {
@@ -453,7 +443,7 @@ impl Fate {
             Fate::Died { reason, .. } => match reason {
                 DeathReason::Rejected | DeathReason::AttemptsExhausted => Reason::Rejected,
                 DeathReason::Expired => Reason::Expired,
-                DeathReason::Overflow => Reason::Purged,
+                DeathReason::Overflow => Reason::Dropped,
             },
             Fate::Forward(..) => Reason::Moved,
         }

@@ -85,10 +85,9 @@ impl Node {
                 && let Some(transaction) = &mut work.transaction
                 && std::mem::take(&mut transaction.in_batch)
             {
-                let number = *transaction.prepared.get_or_insert_with(|| {
-                    self.next_transaction += 1;
-                    self.next_transaction
-                });
+                // Named by its first frame, so that no other one is ever called the same.
+                let first = shard.upcoming().0;
+                let number = *transaction.prepared.get_or_insert(first);
                 lane.assembly.fact(Fact::Prepared {
                     transaction: number,
                 });

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::spill::Spilling;
 use crate::bytes::{Reader, Undecodable};
 use crate::dispatch::Dispatch;
 use crate::entry::EntryFlags;
@@ -32,8 +33,11 @@ pub struct Shard {
     sent: BTreeMap<Box<str>, u64>,
     /// Cursors that are decided and not applied, each with the frame that it came in last.
     cursors: BTreeMap<(PartitionId, GroupId), (Position, Index)>,
-    /// Messages of the shard without a log: how many queues hold each.
+    /// The numbers of the last forwards that are decided, by their source.
+    forwards: BTreeMap<ShardId, u64>,
+    /// Messages of the shard without a log that several queues hold, and how many those are.
     held: IdMap<MessageRef, u32>,
+    pub(super) spilling: Spilling,
 }
 
 /// A frame that is decided and not applied.
@@ -108,7 +112,9 @@ impl Shard {
             time: Millis(0),
             sent: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            forwards: BTreeMap::new(),
             held: IdMap::default(),
+            spilling: Spilling::default(),
         }
     }
 
@@ -123,6 +129,33 @@ impl Shard {
             .get(producer)
             .copied()
             .or_else(|| self.ledger.last_sequence(producer))
+    }
+
+    /// The index that the next frame gets.
+    pub fn upcoming(&self) -> Index {
+        self.next
+    }
+
+    /// Numbers messages that are sent on to this shard, in the order of their slots: one fact for
+    /// each run of the same source.
+    pub fn number(&mut self, sources: &[ShardId]) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let mut start = 0;
+        for run in sources.chunk_by(|one, other| one == other) {
+            let (source, target) = (run[0], self.id);
+            let stored = self.ledger.forwarded(source, target);
+            let last = self.forwards.entry(source).or_insert(stored);
+            let slots = start..start + run.len() as u16;
+            start = slots.end;
+            facts.push(Fact::Forwarded {
+                source,
+                target,
+                sequence: *last + 1,
+                slots,
+            });
+            *last += run.len() as u64;
+        }
+        facts
     }
 
     /// A group said where it stands, in the frame that is in the making.
@@ -213,12 +246,15 @@ impl Shard {
     }
 
     /// Frames of the shard without a log live as long as a queue holds one of their messages.
+    /// What only one queue holds needs no counting, and costs nothing here.
     fn count_holders(&mut self, index: Index, heads: &[Head]) {
         for (slot, head) in heads.iter().enumerate() {
-            // One without a destination was sent again by its producer: released when applied.
-            let count = (head.destinations.as_slice().len() as u32).max(1);
-            self.held
-                .insert(MessageRef::new(self.id, index, slot as u16), count);
+            let count = head.destinations.as_slice().len() as u32;
+            self.spilling.grown(count);
+            if count > 1 {
+                self.held
+                    .insert(MessageRef::new(self.id, index, slot as u16), count);
+            }
         }
     }
 
@@ -311,10 +347,13 @@ impl Shard {
                 | Fact::Returned { .. }
                 | Fact::Offered { .. }
                 | Fact::Fired { .. }
+                | Fact::Rescheduled { .. }
                 | Fact::Trimmed { .. }
                 | Fact::Producer { .. }
                 | Fact::Prepared { .. }
-                | Fact::Decided { .. } => {}
+                | Fact::Decided { .. }
+                | Fact::Finished { .. }
+                | Fact::Forwarded { .. } => {}
             }
         }
     }
@@ -336,14 +375,14 @@ impl Shard {
         self.release(gone, effects);
     }
 
-    fn live_messages(&self, queue: QueueId) -> Vec<MessageRef> {
-        let Some(known) = self.ledger.queue(queue) else {
-            return Vec::new();
-        };
-        self.messages_in(queue, Position(0)..known.pages.next())
+    fn live_messages(&mut self, queue: QueueId) -> Vec<MessageRef> {
+        let next = self.ledger.queue(queue).map(|known| known.pages.next());
+        self.messages_in(queue, Position(0)..next.unwrap_or_default())
     }
 
-    fn messages_in(&self, queue: QueueId, range: Range<Position>) -> Vec<MessageRef> {
+    /// What is live in a range; of pages that are not in memory it is noted to be let go when
+    /// they are read.
+    fn messages_in(&mut self, queue: QueueId, range: Range<Position>) -> Vec<MessageRef> {
         let Some(known) = self.ledger.queue(queue) else {
             return Vec::new();
         };
@@ -353,18 +392,23 @@ impl Shard {
             && position < range.end
         {
             match known.pages.get(position) {
-                Lookup::Entry(entry) => messages.push(self.ledger.message(entry)),
-                Lookup::Absent | Lookup::Spilled(_) => {
-                    unreachable!("volatile pages stay in memory")
+                Lookup::Entry(entry) => {
+                    messages.push(self.ledger.message(entry));
+                    from = position.next();
                 }
+                Lookup::Spilled(slot) => {
+                    from = self
+                        .spilling
+                        .settle_unread(slot, &known.pages, position..range.end);
+                }
+                Lookup::Absent => unreachable!("found live"),
             }
-            from = position.next();
         }
         messages
     }
 
-    /// The messages of a shard without a log that this frame lets go.
-    fn released_by(&self, index: Index, heads: &[Head], facts: &[Fact]) -> Vec<MessageRef> {
+    /// The messages of a shard without a log that this frame lets go, each once for each queue.
+    fn released_by(&mut self, index: Index, heads: &[Head], facts: &[Fact]) -> Vec<MessageRef> {
         if self.has_log() {
             return Vec::new();
         }
@@ -386,23 +430,37 @@ impl Shard {
                 }
             }
         }
-        for fact in facts {
-            if let Fact::Settled { queue, range, .. } = fact {
-                released.extend(self.messages_in(*queue, range.clone()));
+        let settled = |fact: &Fact| {
+            let Fact::Settled { queue, range, .. } = fact else {
+                return None;
+            };
+            Some((*queue, range.start, range.end))
+        };
+        let mut settled: Vec<_> = facts.iter().filter_map(settled).collect();
+        settled.sort_unstable();
+        // Ranges may overlap: what one of them settles is not live for the next.
+        let mut done = None;
+        for (queue, start, end) in settled {
+            let start = match done {
+                Some((of, below)) if of == queue => start.max(below),
+                Some(_) | None => start,
+            };
+            if start < end {
+                released.extend(self.messages_in(queue, start..end));
+                done = Some((queue, end));
             }
         }
         released
     }
 
-    fn release(&mut self, messages: Vec<MessageRef>, effects: &mut Effects) {
+    pub(super) fn release(&mut self, messages: Vec<MessageRef>, effects: &mut Effects) {
         for message in messages {
-            let Some(count) = self.held.get_mut(&message) else {
-                continue;
-            };
-            *count -= 1;
-            if *count == 0 {
-                self.held.remove(&message);
-                effects.released.push(message);
+            match self.held.get_mut(&message) {
+                None => effects.released.push(message),
+                Some(count) if *count > 2 => *count -= 1,
+                Some(_) => {
+                    self.held.remove(&message);
+                }
             }
         }
     }

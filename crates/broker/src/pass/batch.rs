@@ -42,6 +42,9 @@ impl Summary {
         if envelope.attempts > 0 {
             flags = flags.with(EntryFlags::ATTEMPTED);
         }
+        if envelope.strand.is_some() {
+            flags = flags.with(EntryFlags::STRAND);
+        }
         Summary {
             flags,
             expires: envelope.expires,

@@ -36,7 +36,16 @@ pub enum Sharing {
     Sole,
     /// Of those that ask for it one is served, the others wait in the order of their priority
     /// and coming; those that do not ask get nothing while one is there.
-    Active,
+    Active(TakeOver),
+}
+
+/// From whom a consumer takes the place of the only one served when it comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TakeOver {
+    FromNobody,
+    /// From one of a lower priority.
+    FromLower,
+    FromAnybody,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

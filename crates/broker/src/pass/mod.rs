@@ -7,7 +7,7 @@ mod consume;
 
 pub use batch::{Batch, Destination, Destinations, Head, Summary, record_ranges};
 pub use command::{Command, DeleteCondition, Read, Side};
-pub use consume::{ConsumerOptions, Credit, Forward, Mode, Outcome, Positions, Sharing};
+pub use consume::{ConsumerOptions, Credit, Forward, Mode, Outcome, Positions, Sharing, TakeOver};
 
 use crate::id::{Durability, SessionId, Token};
 use crate::record::Envelope;

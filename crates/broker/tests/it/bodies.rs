@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use broker::event::Records;
-use broker::id::{MessageRef, ShardId};
+use broker::id::MessageRef;
 use broker::properties::{Properties, Value};
 use broker::record::Record;
 
@@ -16,7 +16,7 @@ pub struct Bodies {
     pub volatile: BTreeMap<MessageRef, Vec<u8>>,
     /// Those that were released, for what was told in the same step.
     pub departed: BTreeMap<MessageRef, Vec<u8>>,
-    /// If given, only these of the log are in memory.
+    /// If given, only these are in memory.
     pub resident: Option<BTreeSet<MessageRef>>,
 }
 
@@ -49,7 +49,6 @@ impl Bodies {
 impl Records for Bodies {
     fn record(&self, message: MessageRef) -> Option<&[u8]> {
         if let Some(resident) = &self.resident
-            && message.shard() == ShardId::LOG
             && !resident.contains(&message)
         {
             return None;

@@ -6,14 +6,14 @@
 use std::path::PathBuf;
 
 use broker::entry::EntryFlags;
-use broker::event::PageSlot;
+use broker::event::{Effects, PageSlot};
 use broker::filter::{Criterion, HeaderRule, Literal, Operand, Predicate};
 use broker::id::{
-    AddressId, BindingId, Durability, GroupId, Index, PartitionId, Position, QueueId,
+    AddressId, BindingId, Durability, GroupId, Index, PartitionId, Position, QueueId, ShardId,
 };
-use broker::ledger::{Decision, Fact, Reason};
+use broker::ledger::{Bucket, Decision, Fact, Reason};
 use broker::node::{Config, Node};
-use broker::pass::{Destination, Destinations, Head, Summary};
+use broker::pass::{Destination, Destinations, Head, Pass, Summary};
 use broker::topology::{
     BindingSpec, DeadLetter, GroupSpec, Limits, QueueOptions, QueueSpec, Router, Target,
     TopologyFact, UserSpec,
@@ -196,9 +196,14 @@ fn frames() -> Vec<(Vec<Head>, Vec<Fact>)> {
                     offset: Position(2),
                 },
                 Fact::Fired {
-                    due: START.plus(3_600_000),
-                    index: Index(3),
-                    slot: 2,
+                    bucket: Bucket::of(START.plus(3_600_000), START),
+                    range: Position(1)..Position(2),
+                },
+                Fact::Forwarded {
+                    source: ShardId::VOLATILE,
+                    target: ShardId::LOG,
+                    sequence: 7,
+                    slots: 1..3,
                 },
             ],
         ),
@@ -216,6 +221,16 @@ fn frames() -> Vec<(Vec<Head>, Vec<Fact>)> {
                 transaction: 5,
                 decision: Decision::Commit,
             }],
+        ),
+        (
+            vec![],
+            vec![
+                Fact::Decided {
+                    transaction: 4,
+                    decision: Decision::Abort,
+                },
+                Fact::Finished { transaction: 4 },
+            ],
         ),
     ]
 }
@@ -265,7 +280,7 @@ fn a_state_keeps_its_bytes() {
         pages.push(page);
         PageSlot(pages.len() as u64 * 300)
     });
-    assert_eq!((checkpoint.at, checkpoint.low_water), (Index(7), Index(2)));
+    assert_eq!((checkpoint.at, checkpoint.low_water), (Index(8), Index(2)));
     assert_eq!(checkpoint.pages, [PageSlot(300)]);
     assert_eq!(hex(&pages[0][..32]), PAGE);
     let found = hex(&checkpoint.state);
@@ -294,4 +309,21 @@ fn a_state_of_another_version_is_refused() {
     assert!(Node::restore(config(), &state).is_ok());
     state[0] += 1;
     assert!(Node::restore(config(), &state).is_err());
+}
+
+/// Who starts again finishes what was decided, and decides what was not.
+#[test]
+fn transactions_are_finished_at_the_start() {
+    let mut node = Node::new(config());
+    replay(&mut node);
+    node.recovered(START);
+    let mut effects = Effects::default();
+    node.handle(Pass::default(), START, &mut effects);
+    let facts = Fact::decode_all(&effects.frames[0].facts).unwrap();
+    let abort = Fact::Decided {
+        transaction: 6,
+        decision: Decision::Abort,
+    };
+    let finished = |transaction| Fact::Finished { transaction };
+    assert_eq!(facts, [abort, finished(6), finished(5)]);
 }

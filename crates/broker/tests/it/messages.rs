@@ -9,12 +9,14 @@ use broker::record::{Envelope, Language, Record};
 use broker::topology::{DeadLetter, Route};
 
 use super::stage::Stage;
-use super::words::{Words, equals};
+use super::words::{Words, equals, strand};
 use super::world::{Held, tag_hash};
 
 impl Stage {
     pub fn publish(&mut self, words: &Words<'_>, session: SessionId) {
-        const KNOWN: [&str; 6] = ["session", "expires", "delay", "key", "producer", "tag"];
+        const KNOWN: [&str; 9] = [
+            "session", "expires", "delay", "key", "producer", "tag", "strand", "copies", "hidden",
+        ];
         let (verb, target) = (words.plain[0], words.plain[1]);
         let mut properties = String::new();
         for (name, value) in words.named.iter().filter(|(name, _)| !KNOWN.contains(name)) {
@@ -40,7 +42,11 @@ impl Stage {
             };
             let mut envelope = Envelope::new(Language(1), address, key, now);
             envelope.persistent = words.has("persistent");
+            let keys = |name| words.value(name).unwrap_or_default().split_terminator(',');
+            envelope.copies.shown = keys("copies").collect();
+            envelope.copies.hidden = keys("hidden").collect();
             envelope.expires = words.time("expires").map(|life| now.plus(life));
+            envelope.strand = words.value("strand").map(strand);
             envelope.body = 0..native.len() as u32;
             let destinations = match (words.time("delay"), verb) {
                 (Some(delay), _) => vec![Destination::Timer(now.plus(delay))],
@@ -85,6 +91,7 @@ impl Stage {
             let native = format!("f{number}");
             let mut envelope = Envelope::new(Language(1), "", target, self.world.now);
             envelope.persistent = true;
+            envelope.expires = words.time("expires").map(|life| self.world.now.plus(life));
             envelope.body = 0..native.len() as u32;
             let publish = Publish {
                 token: None,
@@ -112,7 +119,7 @@ impl Stage {
         self.world
             .bodies
             .with_properties(&record, &mut |properties| {
-                topology.route(address, &[envelope.key], properties, &mut route);
+                topology.route(address, &envelope.keys(), properties, &mut route);
             });
         let queues = route.queues.iter().map(|queue| Destination::Queue(*queue));
         let partitions = route.partitioned.iter().map(|address| {

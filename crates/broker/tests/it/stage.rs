@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker::event::Answer;
 use broker::id::{ConsumerId, Durability, GroupId, PartitionId, Position, SessionId, Token};
 use broker::node::Retention;
-use broker::pass::{Command, ConsumerOptions, Credit, DeleteCondition, Sharing, Side};
+use broker::pass::{Command, ConsumerOptions, Credit, DeleteCondition, Sharing, Side, TakeOver};
 use broker::topology::{
     Answer as TopologyAnswer, Change, DeadLetter, GroupSpec, QueueOptions, QueueSpec, Router,
     TargetName, Unused,
@@ -311,7 +311,9 @@ impl Stage {
         let sharing = match words.value("sharing") {
             None => Sharing::Shared,
             Some("sole") => Sharing::Sole,
-            Some("active") => Sharing::Active,
+            Some("active") => Sharing::Active(TakeOver::FromNobody),
+            Some("active-above") => Sharing::Active(TakeOver::FromLower),
+            Some("active-anyway") => Sharing::Active(TakeOver::FromAnybody),
             Some(other) => panic!("no sharing {other}"),
         };
         let options = ConsumerOptions {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use broker::event::{Answer, Delivery, Event, ReadOutcome};
 use broker::id::ConsumerId;
 use broker::record::{DeathReason, Record};
+use broker::strand::InStrand;
 use broker::topology::TopologyFact;
 
 use super::stage::Stage;
@@ -122,6 +123,9 @@ impl Stage {
         if delivery.attempts > 0 {
             write!(line, " attempts={}", delivery.attempts).expect("a string");
         }
+        if delivery.in_strand == InStrand::First {
+            line.push_str(" first");
+        }
         let body = self.world.bodies.any(delivery.message).expect("readable");
         let record = Record::decode(body).expect("written by us");
         for death in &record.envelope.deaths {
@@ -138,6 +142,11 @@ impl Stage {
                 death.queue, death.count
             )
             .expect("a string");
+            // Where it had been sent, where that says more than the line that sent it.
+            if death.last_address != death.address || death.keys.len() > 1 {
+                let (address, keys, last) = (&death.address, &death.keys, &death.last_address);
+                write!(line, ":from={address}/{}:last={last}", keys.join(",")).expect("a string");
+            }
             if let Some(cause) = &death.cause {
                 write!(line, ":{cause}").expect("a string");
             }

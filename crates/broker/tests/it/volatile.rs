@@ -17,12 +17,15 @@ use super::world::{World, queue};
 
 const SEEDS: u64 = 150;
 const STEPS: u64 = 150;
+const SPILLING_SEEDS: u64 = 8;
 const NAMES: [&str; 4] = ["a", "b", "c", "grave"];
 const SESSION: SessionId = SessionId(1);
 
 struct Story {
     world: World,
     chance: Chance,
+    /// So many messages are published at a time at most.
+    burst: u64,
     next: u64,
     next_consumer: u64,
     held: BTreeSet<(QueueId, Position)>,
@@ -31,16 +34,7 @@ struct Story {
 #[test]
 fn everything_is_let_go_once() {
     for seed in 0..SEEDS {
-        let world = World::new();
-        let chance = Chance::new(seed);
-        let mut story = Story {
-            world,
-            chance,
-            next: 0,
-            next_consumer: 1,
-            held: BTreeSet::new(),
-        };
-        NAMES.iter().for_each(|name| story.declare(name));
+        let mut story = Story::begin(World::new(), seed, 6);
         for _ in 0..STEPS {
             story.step();
             story.world.run();
@@ -50,7 +44,41 @@ fn everything_is_let_go_once() {
     }
 }
 
+/// The same with hundreds of messages at a time, with next to no page and no record in memory.
+#[test]
+fn what_is_spilled_is_let_go_once() {
+    let mut pages_max = 0;
+    for seed in 0..SPILLING_SEEDS {
+        let mut world = World::new();
+        world.volatile_pages_max = Some(2);
+        world.bodies.resident = Some(BTreeSet::new());
+        let mut story = Story::begin(world, seed, 200);
+        for _ in 0..STEPS {
+            story.step();
+            story.world.run();
+            story.look();
+            pages_max = pages_max.max(story.world.volatile_pages());
+        }
+        story.finish(seed);
+    }
+    assert!(pages_max > 8, "only {pages_max} pages were spilled");
+}
+
 impl Story {
+    fn begin(world: World, seed: u64, burst: u64) -> Story {
+        let chance = Chance::new(seed);
+        let mut story = Story {
+            world,
+            chance,
+            burst,
+            next: 0,
+            next_consumer: 1,
+            held: BTreeSet::new(),
+        };
+        NAMES.iter().for_each(|name| story.declare(name));
+        story
+    }
+
     /// The queues bury in the last one what expires or is rejected; that one keeps it.
     fn declare(&mut self, name: &str) {
         let lives = name != "grave";
@@ -80,7 +108,7 @@ impl Story {
     fn step(&mut self) {
         let name = NAMES[self.chance.below(NAMES.len() as u64) as usize];
         match self.chance.below(100) {
-            0..40 => (0..self.chance.below(6)).for_each(|_| self.publish()),
+            0..40 => (0..self.chance.below(self.burst)).for_each(|_| self.publish()),
             40..50 => self.attach(name),
             50..75 => self.settle(),
             75..82 => {
@@ -89,6 +117,16 @@ impl Story {
                     .ask(SESSION, |token| Command::Purge { token, queue });
                 self.world
                     .ask(SESSION, |token| Command::Purge { token, queue });
+                // What nobody was handed may be settled, too, and is settled twice then.
+                let position = Position(self.chance.below(self.next + 1));
+                self.world.pass.push(
+                    SESSION,
+                    Command::Settle {
+                        queue,
+                        positions: Positions::One(position),
+                        outcome: Outcome::Accept,
+                    },
+                );
             }
             82..86 => {
                 // Published in the pass in which the queue goes: stored, and nobody's.
@@ -202,6 +240,11 @@ impl Story {
             self.world.bodies.volatile.len(),
             0,
             "seed {seed}: messages are held by nobody"
+        );
+        assert_eq!(
+            self.world.volatile_pages(),
+            0,
+            "seed {seed}: pages that nothing refers to"
         );
         assert!(
             self.world.node.deadline().is_none(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use broker::filter::{Comparison, Literal, Operand, Predicate};
 use broker::pass::Mode;
+use broker::strand::{Strand, StrandKey, StrandStep};
 
 /// A verb's words: plain ones in order, and those with a value.
 pub struct Words<'a> {
@@ -73,6 +74,20 @@ pub fn equals(filter: &str) -> Arc<Predicate> {
         Comparison::Equal,
         Operand::Literal(Literal::Text(value.into())),
     ))
+}
+
+/// `name`, `name:opens` or `name:closes`.
+pub fn strand(text: &str) -> Strand {
+    let (name, step) = match text.split_once(':') {
+        None => (text, StrandStep::Continues),
+        Some((name, "opens")) => (name, StrandStep::Opens),
+        Some((name, "closes")) => (name, StrandStep::Closes),
+        Some((_, other)) => panic!("no step {other}"),
+    };
+    Strand {
+        key: StrandKey::of(name.as_bytes()),
+        step,
+    }
 }
 
 /// The number of a name, given to it when it is first used.

@@ -37,6 +37,11 @@ pub struct World {
     pub released: Vec<String>,
     /// How often a record or page was loaded.
     pub loads: u64,
+    /// If given, the shard without a log spills when it has more pages in memory.
+    pub volatile_pages_max: Option<usize>,
+    next_page: u64,
+    /// The most pages that were in memory after a step; counted if given.
+    pub resident_max: Option<usize>,
 }
 
 /// When what is appended becomes durable.
@@ -139,6 +144,9 @@ impl World {
             events: Vec::new(),
             released: Vec::new(),
             loads: 0,
+            volatile_pages_max: None,
+            next_page: 0,
+            resident_max: None,
         }
     }
 
@@ -211,6 +219,9 @@ impl World {
             }
             self.node.advance(self.now, &self.bodies, &mut effects);
             self.events.append(&mut effects.events);
+            if let Some(most) = &mut self.resident_max {
+                *most = (*most).max(self.node.resident_pages());
+            }
             for message in effects.released {
                 let body = self
                     .bodies
@@ -223,6 +234,17 @@ impl World {
             }
             if let Some(resident) = &mut self.bodies.resident {
                 resident.clear();
+            }
+            for slot in effects.freed {
+                self.pages.remove(&slot).expect("freed once");
+            }
+            if let Some(pages_max) = self.volatile_pages_max {
+                self.node.spill(pages_max, &mut |bytes| {
+                    self.next_page += 1;
+                    let slot = PageSlot::volatile(self.next_page);
+                    self.pages.insert(slot, bytes);
+                    slot
+                });
             }
             let loading = !effects.loads.is_empty();
             for load in effects.loads {
@@ -261,7 +283,8 @@ impl World {
             Load::Records(messages) => {
                 assert!(!messages.is_empty(), "a load of nothing");
                 for message in messages {
-                    if self.bodies.log.contains_key(&message) {
+                    let bodies = &self.bodies;
+                    if bodies.log.contains_key(&message) || bodies.volatile.contains_key(&message) {
                         if let Some(resident) = &mut self.bodies.resident {
                             resident.insert(message);
                         }
@@ -271,10 +294,16 @@ impl World {
                     }
                 }
             }
-            Load::Page(slot) => {
-                let bytes = self.pages[&slot].clone();
-                self.node.page_loaded(slot, &bytes).expect("written by us");
-            }
+            Load::Page(slot) => match self.pages.get(&slot) {
+                Some(bytes) => self.node.page_loaded(slot, bytes).expect("written by us"),
+                None => {
+                    assert!(
+                        slot.is_volatile(),
+                        "a page of the log stays until a checkpoint"
+                    );
+                    self.node.page_gone(slot);
+                }
+            },
         }
     }
 
@@ -333,6 +362,11 @@ impl World {
             }
         }
         self.checkpoint = Some((checkpoint.state, checkpoint.at));
+    }
+
+    /// How large the last checkpoint was.
+    pub fn state_bytes(&self) -> usize {
+        self.checkpoint.as_ref().map_or(0, |(state, _)| state.len())
     }
 
     /// The process dies and starts again with what is durable.
@@ -431,6 +465,11 @@ impl World {
         queue.unwrap_or_else(|| panic!("no queue {name}")).id
     }
 
+    /// How many pages of the shard without a log lie outside the memory.
+    pub fn volatile_pages(&self) -> usize {
+        self.pages.keys().filter(|slot| slot.is_volatile()).count()
+    }
+
     pub fn message_name(&self, message: MessageRef) -> String {
         let body = self
             .bodies
@@ -447,7 +486,8 @@ fn write_page(pages: &mut BTreeMap<PageSlot, Vec<u8>>, bytes: Vec<u8>) -> PageSl
         .fold(14_695_981_039_346_656_037u64, |sum, byte| {
             (sum ^ u64::from(*byte)).wrapping_mul(1_099_511_628_211)
         });
-    let slot = PageSlot(sum);
+    // The highest bit is for the shard without a log.
+    let slot = PageSlot(sum >> 1);
     pages.insert(slot, bytes);
     slot
 }

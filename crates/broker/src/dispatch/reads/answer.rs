@@ -100,7 +100,7 @@ fn read_step(read: Read, ledger: &Ledger, now: Millis, records: &dyn Records) ->
         };
     }
     match scan(&read, pages, ledger, records) {
-        Err(load) => Step::Load(load, Work::Read(read)),
+        Err((load, offset)) => Step::Load(load, Work::Read(Read { offset, ..read })),
         Ok((next, messages)) if messages.is_empty() => {
             answer(ReadOutcome::NoneWanted, next, messages)
         }
@@ -111,55 +111,64 @@ fn read_step(read: Read, ledger: &Ledger, now: Millis, records: &dyn Records) ->
 /// What a scan found, and where to read on.
 type Scanned = (Position, Vec<(Position, MessageRef)>);
 
-/// Collects what a read wants, or tells what must be loaded first.
+/// Collects what a read wants, or tells what must be loaded first and where to go on then.
+///
+/// What was loaded can be read in one step for certain, and may be dropped from every cache after
+/// it. So a read is content with what it has found when something is missing, and what it asks
+/// for begins with the first message that it misses: then each load brings it on, however many
+/// others read at the same time.
 fn scan(
     read: &Read,
     pages: &Pages,
     ledger: &Ledger,
     records: &dyn Records,
-) -> Result<Scanned, Load> {
+) -> Result<Scanned, (Load, Position)> {
     let mut messages = Vec::new();
-    let mut absent = Vec::new();
+    let mut missing = Vec::new();
+    let mut missing_from = read.offset;
     let mut bytes = 0u64;
     let mut at = read.offset;
     for _ in 0..SCAN_MAX {
-        if at >= pages.next() || messages.len() as u32 >= read.messages_max {
+        let found = messages.len() + missing.len();
+        if at >= pages.next() || found as u64 >= u64::from(read.messages_max) {
             break;
         }
         let entry = match pages.get(at) {
             Lookup::Entry(entry) => entry,
-            Lookup::Spilled(slot) if messages.is_empty() && absent.is_empty() => {
-                return Err(Load::Page(slot));
-            }
+            Lookup::Spilled(slot) if found == 0 => return Err((Load::Page(slot), at)),
             // What was found so far is answered; the page is for the next read.
             Lookup::Spilled(_) | Lookup::Absent => break,
         };
         let tags = read.tags.as_deref();
         if tags.is_none_or(|tags| tags.contains(&entry.aux())) {
             let size = u64::from(entry.size());
-            if !messages.is_empty() && bytes + size > u64::from(read.bytes_max) {
+            if found > 0 && bytes + size > u64::from(read.bytes_max) {
                 break;
             }
             let message = ledger.message(entry);
-            let record = records.record(message);
-            let wanted = match (record, read.filter.as_deref()) {
-                (None, _) => {
-                    absent.push(message);
-                    true
+            match records.record(message) {
+                Some(record) if missing.is_empty() => {
+                    let filter = read.filter.as_deref();
+                    if filter.is_none_or(|filter| lets_through(filter, record, records)) {
+                        bytes += size;
+                        messages.push((at, message));
+                    }
                 }
-                (Some(record), Some(filter)) => lets_through(filter, record, records),
-                (Some(_), None) => true,
-            };
-            if wanted {
-                bytes += size;
-                messages.push((at, message));
+                None if !messages.is_empty() => break,
+                Some(_) | None => {
+                    if missing.is_empty() {
+                        missing_from = at;
+                    }
+                    bytes += size;
+                    missing.push(message);
+                }
             }
         }
         at = at.next();
     }
-    if absent.is_empty() {
+    if missing.is_empty() {
         Ok((at, messages))
     } else {
-        Err(Load::Records(absent))
+        Err((Load::Records(missing), missing_from))
     }
 }

@@ -17,7 +17,9 @@ impl Pages {
             out.put_number(page.bytes);
             out.put_number(page.slot.expect("spilled before a checkpoint").0);
             out.put_number(page.index_min.0);
+            out.put_number(page.index_max.0 - page.index_min.0);
             out.put_number(page.time.0);
+            out.put_option(page.expires, |out, at| out.put_number(at.0));
             out.put_option(page.settled.as_deref(), |out, bits| bits.encode(out));
         }
         out.put_number(self.tail_first.0);
@@ -38,7 +40,9 @@ impl Pages {
             pages.full_bytes = pages.full_bytes.saturating_add(bytes);
             let slot = Some(PageSlot(reader.number()?));
             let index_min = Index(reader.number()?);
+            let index_max = Index(index_min.0.saturating_add(reader.number()?));
             let time = Millis(reader.number()?);
+            let expires = reader.option(|r| r.number().map(Millis))?;
             let settled = reader.option(Bits::decode)?.map(Box::new);
             pages.live += u64::from(live);
             let page = Page {
@@ -48,7 +52,9 @@ impl Pages {
                 entries: None,
                 slot,
                 index_min,
+                index_max,
                 time,
+                expires,
             };
             pages.full.insert(first, page);
         }

@@ -6,6 +6,8 @@
 
 mod bits;
 mod encode;
+mod live;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -19,6 +21,7 @@ use crate::id::{Index, Millis, Position};
 use bits::Bits;
 pub use encode::entries_from;
 pub(super) use encode::entry;
+pub(super) use live::Look;
 
 /// Entries in a full page.
 pub const PAGE_ENTRIES: usize = 512;
@@ -47,10 +50,13 @@ struct Page {
     /// `None` while it lies in the page file only.
     entries: Option<Box<[Entry]>>,
     slot: Option<PageSlot>,
-    /// The oldest frame to which an entry points.
+    /// The oldest and the newest frame to which an entry points.
     index_min: Index,
+    index_max: Index,
     /// When its first entry was stored.
     time: Millis,
+    /// When the first of its entries expires that do.
+    expires: Option<Millis>,
 }
 
 /// What stands at a position.
@@ -110,7 +116,10 @@ impl Pages {
         let live = std::mem::take(&mut self.tail_live);
         if live > 0 {
             let index_min = entries.iter().map(|e| e.index()).min().unwrap_or_default();
+            let index_max = entries.iter().map(|e| e.index()).max().unwrap_or_default();
             let bytes = entries.iter().map(|e| u64::from(e.size())).sum();
+            let time = self.tail_time;
+            let entries_expire = entries.iter().filter_map(|e| e.expires(time)).min();
             self.full_bytes += bytes;
             let page = Page {
                 live,
@@ -119,7 +128,9 @@ impl Pages {
                 entries: Some(entries),
                 slot: None,
                 index_min,
+                index_max,
                 time: self.tail_time,
+                expires: entries_expire,
             };
             self.full.insert(self.tail_first, page);
         }
@@ -256,6 +267,12 @@ impl Pages {
         }
     }
 
+    /// Whether every entry of a position's page is live; never of the tail.
+    pub fn is_whole(&self, position: Position) -> bool {
+        self.page_of(position)
+            .is_some_and(|(_, page)| usize::from(page.live) == PAGE_ENTRIES)
+    }
+
     /// Forgets the entries of a page that also lies in the page file.
     pub fn evict(&mut self, first: Position) {
         if let Some(page) = self.full.get_mut(&first)
@@ -263,6 +280,31 @@ impl Pages {
         {
             page.entries = None;
         }
+    }
+
+    /// Whether an entry on the page of this position may have expired. Reads no entry.
+    pub fn may_have_expired(&self, position: Position, now: Millis) -> bool {
+        match self.page_of(position) {
+            Some((_, page)) => page.expires.is_some_and(|at| at <= now),
+            None => true,
+        }
+    }
+
+    /// Full pages whose entries are in memory.
+    pub fn resident(&self) -> usize {
+        self.full
+            .values()
+            .filter(|page| page.entries.is_some())
+            .count()
+    }
+
+    /// The pages from one position on that must be loaded before they can be read.
+    pub fn unread_from(&self, from: Position) -> impl Iterator<Item = PageSlot> + '_ {
+        let start = self.page_of(from).map_or(from, |(first, _)| first);
+        self.full
+            .range(start..)
+            .filter(|(_, page)| page.entries.is_none())
+            .filter_map(|(_, page)| page.slot)
     }
 
     /// Gives every full page that lies only in memory to `write`; tells where each begins and

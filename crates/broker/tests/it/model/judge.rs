@@ -6,7 +6,7 @@ use broker::event::{Answer, Delivery, Event};
 use broker::id::{ConsumerId, SessionId, Token};
 use broker::pass::{Command, ConsumerOptions, Credit, Mode, Sharing};
 
-use super::{Key, Message, Model, QUEUES, State};
+use super::{DELAY_MS_MAX, Key, Message, Model, QUEUES, State};
 use crate::world::Sync;
 
 impl Model {
@@ -26,6 +26,7 @@ impl Model {
             message.attempts = None;
         }
         self.freshest = Default::default();
+        self.wait_for_kept();
         let unsure = |m: &Message| match m.state {
             State::Sent | State::Settled => true,
             State::Confirmed => !m.persistent,
@@ -50,6 +51,15 @@ impl Model {
             }
         });
         self.look();
+    }
+
+    /// Until everything that was kept is in its queue.
+    fn wait_for_kept(&mut self) {
+        let durability = std::mem::replace(&mut self.world.durability, Sync::AtOnce);
+        self.world.sync();
+        self.world.tick(DELAY_MS_MAX);
+        self.look();
+        self.world.durability = durability;
     }
 
     /// Everything that is there, seen by browsers.
@@ -87,8 +97,11 @@ impl Model {
                             .message_name(delivery.message)
                             .parse()
                             .expect("a number");
-                        assert!(last < Some(number), "seed {}: out of order", self.seed);
-                        last = Some(number);
+                        let message = self.messages.get(&(queue, number));
+                        if message.is_none_or(|message| message.due.is_none()) {
+                            assert!(last < Some(number), "seed {}: out of order", self.seed);
+                            last = Some(number);
+                        }
                         present.insert((queue, number));
                     }
                     Event::BrowseEnded { consumer: of, .. } => ended |= of == consumer,
@@ -166,7 +179,9 @@ impl Model {
             );
         }
         message.attempts = Some(delivery.attempts);
-        if !message.seen && !message.may_be_marked {
+        let now = self.world.now;
+        assert!(message.due <= Some(now), "seed {seed}: {number} is early");
+        if !message.seen && !message.may_be_marked && message.due.is_none() {
             assert!(
                 self.freshest[queue] < Some(number),
                 "seed {seed}: {number} is out of order"
@@ -190,9 +205,7 @@ impl Model {
 
     pub fn finish(&mut self) {
         self.world.durability = Sync::AtOnce;
-        self.world.sync();
-        self.world.run();
-        self.look();
+        self.wait_for_kept();
         let expected: BTreeSet<_> = self
             .messages
             .iter()

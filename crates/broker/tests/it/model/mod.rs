@@ -5,7 +5,7 @@ mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use broker::id::{ConsumerId, Position, QueueId, SessionId, Token};
+use broker::id::{ConsumerId, Millis, Position, QueueId, SessionId, Token};
 use broker::pass::{
     Command, ConsumerOptions, Credit, Destination, Mode, Outcome, Positions, Sharing,
 };
@@ -18,6 +18,8 @@ use super::world::{Sync, World, queue};
 const QUEUES: [&str; 2] = ["a", "b"];
 const SEEDS: u64 = 200;
 const STEPS: u64 = 120;
+/// Some messages are kept first, up to so long.
+const DELAY_MS_MAX: u64 = 20_000;
 
 /// A queue and a number, which is the order in which messages were sent.
 type Key = (usize, u64);
@@ -39,6 +41,8 @@ enum State {
 struct Message {
     state: State,
     persistent: bool,
+    /// Not handed out before, and in no order with those that were not kept.
+    due: Option<Millis>,
     /// Handed out at least once, in whatever life.
     seen: bool,
     /// Comes as redelivered.
@@ -131,12 +135,17 @@ impl Model {
     fn store(&mut self, session: SessionId, token: Option<Token>) -> Key {
         let queue = self.chance.below(QUEUES.len() as u64) as usize;
         let persistent = self.chance.below(4) > 0;
+        let due = (persistent && self.chance.below(6) == 0)
+            .then(|| self.world.now.plus(self.chance.below(DELAY_MS_MAX)));
         let number = self.next;
         self.next += 1;
         let name = number.to_string();
         let mut envelope = Envelope::new(Language(1), "", QUEUES[queue], self.world.now);
         envelope.persistent = persistent;
-        let destinations = [Destination::Queue(self.world.queue(QUEUES[queue]))];
+        let destinations = [match due {
+            Some(due) => Destination::Timer(due),
+            None => Destination::Queue(self.world.queue(QUEUES[queue])),
+        }];
         self.world
             .publish(session, token, &envelope, &destinations, &name);
         let state = State::Sent;
@@ -145,6 +154,7 @@ impl Model {
         let message = Message {
             state,
             persistent,
+            due,
             seen,
             marked,
             may_be_marked,
