@@ -6,8 +6,8 @@
 //!  8  4  version = 1                           u8 shard, u64 applied index, u64 low water,
 //! 12  4  zero                                  u64 term, u64 time
 //! 16 16  node id                             segments:
-//! 32  8  sequence number, as in the name       u32 number, u64 base, u64 end,
-//! 40  8  length of the file                    u64 offset of the seal or 0,
+//! 32  8  sequence number, as in the name       u32 number, u32 generation,
+//! 40  8  length of the file                    u64 base, u64 end, u64 offset of the seal or 0,
 //! 48  8  replay from this log position         u32 ranges; each: u8 shard, u64 first, u64 last
 //! 56  8  the log was synced up to here       pages: one bit per slot that the state names
 //! 64  4  shards                              state: the owner's, opaque
@@ -24,10 +24,11 @@
 
 use std::io::IoSlice;
 
+use crate::contract::RecoveredCheckpoint;
 use crate::disk::{Disk, read_all};
 use crate::error::{REMEDY_ROOT, StoreError, is_full};
 use crate::format::{Cut, VERSION, crc, u32_at};
-use crate::ids::{Index, Millis, NodeId, Shard, Term};
+use crate::ids::{Index, Millis, NodeId, SegmentKey, Shard, Term};
 use crate::pages::Bitmap;
 use crate::segment::{Range, Segment};
 
@@ -69,8 +70,29 @@ impl Checkpoint {
         u64::from_str_radix(digits, 16).ok()
     }
 
+    pub fn applied(&self) -> Vec<(Shard, Index)> {
+        self.shards
+            .iter()
+            .map(|row| (row.shard, row.applied))
+            .collect()
+    }
+
+    /// What the owner is given back of it.
+    pub fn recovered(&self, state: Vec<u8>) -> RecoveredCheckpoint {
+        RecoveredCheckpoint {
+            state,
+            applied: self.applied(),
+            pages: self.pages.iter().collect(),
+        }
+    }
+
     pub fn row(&self, shard: Shard) -> Option<&ShardRow> {
         self.shards.iter().find(|row| row.shard == shard)
+    }
+
+    /// Whether it names the file.
+    pub fn names(&self, key: SegmentKey) -> bool {
+        self.segments.iter().any(|segment| segment.key == key)
     }
 
     /// Whether messages of the shard at or below `last` may still be needed.
@@ -89,7 +111,8 @@ impl Checkpoint {
             body.extend_from_slice(&row.time.0.to_le_bytes());
         }
         for segment in &self.segments {
-            body.extend_from_slice(&segment.number.to_le_bytes());
+            body.extend_from_slice(&segment.key.number.to_le_bytes());
+            body.extend_from_slice(&segment.key.generation.to_le_bytes());
             body.extend_from_slice(&segment.base.to_le_bytes());
             body.extend_from_slice(&segment.end.to_le_bytes());
             body.extend_from_slice(&segment.seal.unwrap_or(0).to_le_bytes());
@@ -163,7 +186,11 @@ impl Checkpoint {
         }
         let mut segments = Vec::new();
         for _ in 0..segment_count {
-            let mut segment = Segment::new(cut.u32()?, cut.u64()?);
+            let key = SegmentKey {
+                number: cut.u32()?,
+                generation: cut.u32()?,
+            };
+            let mut segment = Segment::new(key, cut.u64()?);
             segment.end = cut.u64()?;
             segment.seal = Some(cut.u64()?).filter(|offset| *offset > 0);
             for _ in 0..cut.u32()? {
@@ -262,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_comes_back_and_no_bit_of_it_may_change() {
-        let mut segment = Segment::new(2, 5000);
+        let mut segment = Segment::new(SegmentKey::hot(2), 5000);
         segment.note(Shard::new(0), Index::new(10), 500);
         segment.seal = Some(4700);
         let row = ShardRow {
@@ -277,7 +304,7 @@ mod tests {
             replay_from: 1,
             synced_to: 2,
             shards: vec![row],
-            segments: vec![segment, Segment::new(3, 9000)],
+            segments: vec![segment, Segment::new(SegmentKey::hot(3), 9000)],
             pages: [PageSlot(3), PageSlot(70)].into_iter().collect(),
             state: b"the ledger".to_vec(),
         };

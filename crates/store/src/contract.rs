@@ -20,6 +20,11 @@ pub struct Options {
     pub read_bytes_max: usize,
     /// A checkpoint is due after so many bytes of log.
     pub checkpoint_bytes: u64,
+    /// Cold segments are made at this pace, reading and writing counted, and at a quarter of it while
+    /// the log is busy.
+    pub merge_bytes_per_second: u64,
+    /// A pause comes after so many of them.
+    pub merge_slice_bytes: usize,
     /// Called when [`Store::poll`] has something to tell; from any thread, also from `append`.
     pub waker: Waker,
 }
@@ -32,6 +37,8 @@ impl Options {
             tail_bytes_max: 4 << 20,
             read_bytes_max: 4 << 20,
             checkpoint_bytes: 128 << 20,
+            merge_bytes_per_second: 32 << 20,
+            merge_slice_bytes: 256 << 10,
             waker,
         }
     }
@@ -107,6 +114,16 @@ pub enum Completion {
     Checkpointed,
     /// The disk had no room for it; it falls due again.
     CheckpointFailed(StoreError),
+    /// Answer to [`Store::merge`](crate::Store::merge): the run became one cold segment, or none when
+    /// nothing of it was live. The old files go with the second checkpoint from now.
+    Merged {
+        bytes_before: u64,
+        bytes_after: u64,
+    },
+    /// The run was not what it had been any more; nothing changed.
+    MergeAbandoned,
+    /// No room, or a segment of the run is damaged; nothing changed.
+    MergeFailed(StoreError),
     /// Ordinary frames are refused from now on.
     DiskFull,
     DiskFreed,

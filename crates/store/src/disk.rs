@@ -121,11 +121,63 @@ impl Disk for FileDisk {
             .create(true)
             .truncate(false)
             .open(self.path(name))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
-            Err(std::fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(std::fs::TryLockError::Error(error)) => Err(error),
-        }
+        try_lock(file)
+    }
+}
+
+fn try_lock(file: File) -> io::Result<Box<dyn Send>> {
+    match file.try_lock() {
+        Ok(()) => Ok(Box::new(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The same files, of which nothing can be changed: for looking at a directory that may be damaged,
+/// or lie on a medium that takes no writes.
+pub struct ReadOnlyDisk(FileDisk);
+
+impl ReadOnlyDisk {
+    pub fn new(root: impl Into<PathBuf>) -> ReadOnlyDisk {
+        ReadOnlyDisk(FileDisk::new(root))
+    }
+}
+
+fn read_only<T>() -> io::Result<T> {
+    Err(io::ErrorKind::ReadOnlyFilesystem.into())
+}
+
+impl Disk for ReadOnlyDisk {
+    fn create_dir(&self, _name: &str) -> io::Result<()> {
+        read_only()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OsFile(File::open(self.0.path(name))?)))
+    }
+
+    fn create(&self, _name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        read_only()
+    }
+
+    fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
+        read_only()
+    }
+
+    fn remove(&self, _name: &str) -> io::Result<()> {
+        read_only()
+    }
+
+    fn sync_dir(&self, _dir: &str) -> io::Result<()> {
+        read_only()
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        try_lock(File::open(self.0.path(name))?)
     }
 }
 

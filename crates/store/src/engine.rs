@@ -1,22 +1,19 @@
-//! What the log thread and the pool do, without the threads: [`Engine::drain`] is one group
-//! commit, [`Pool::perform`] one load or one checkpoint. `store` runs them on threads or, for
-//! simulations, in the caller's hands.
+//! What the log thread does, without the thread: [`Engine::drain`] is one group commit. `store` runs
+//! it, and the pool, on threads or, for simulations, in the caller's hands.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::checkpoint::{Checkpoint, ShardRow};
-use crate::disk::Disk;
 use crate::error::{LoadError, StoreError};
-use crate::format::segment_file;
-use crate::ids::{Index, MessageId, NodeId, PageSlot, Shard};
+use crate::ids::{Index, MessageId, PageSlot, Shard};
 use crate::log::Log;
 use crate::pages::{Bitmap, PageFile};
 use crate::queue::{Job, Pace, Queue, Rest, Wake};
-use crate::reader::Reader;
 use crate::segment::SegmentTable;
 use crate::spares::Spares;
+use crate::tasks::{Task, Tasks};
 
 /// Called from a thread of the store when there is something to poll.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -40,6 +37,12 @@ pub(crate) enum Event {
     },
     Checkpointed,
     CheckpointFailed(StoreError),
+    Merged {
+        bytes_before: u64,
+        bytes_after: u64,
+    },
+    MergeAbandoned,
+    MergeFailed(StoreError),
     DiskFull,
     DiskFreed,
     Fault(StoreError),
@@ -79,64 +82,6 @@ pub(crate) struct CheckpointOrder {
     pub state: Vec<u8>,
     pub shards: Vec<ShardRow>,
     pub pages: Bitmap,
-}
-
-/// Work that reads, or takes long.
-pub(crate) enum Task {
-    Load {
-        tag: u64,
-        wanted: Vec<(MessageId, Option<Arc<[u8]>>)>,
-    },
-    Page {
-        tag: u64,
-        slot: PageSlot,
-    },
-    Checkpoint(Box<Checkpoint>),
-    /// Make spare segments.
-    Refill,
-}
-
-#[derive(Default)]
-pub(crate) struct Tasks {
-    state: Mutex<(VecDeque<Task>, bool)>,
-    bell: Condvar,
-}
-
-impl Tasks {
-    fn lock(&self) -> MutexGuard<'_, (VecDeque<Task>, bool)> {
-        self.state.lock().expect("no holder of the tasks panics")
-    }
-
-    pub fn push(&self, task: Task) {
-        self.lock().0.push_back(task);
-        self.bell.notify_one();
-    }
-
-    pub fn take(&self) -> Option<Task> {
-        self.lock().0.pop_front()
-    }
-
-    /// Lets the threads end once nothing is left.
-    pub fn close(&self) {
-        self.lock().1 = true;
-        self.bell.notify_all();
-    }
-
-    fn wait(&self) -> Option<Task> {
-        let mut state = self.lock();
-        loop {
-            if let Some(task) = state.0.pop_front() {
-                return Some(task);
-            }
-            if state.1 {
-                return None;
-            }
-            state = self
-                .bell
-                .wait(state)
-                .expect("no holder of the tasks panics");
-        }
-    }
 }
 
 /// The log thread's work.
@@ -285,125 +230,6 @@ impl Engine {
             pages,
             state,
         })));
-        Ok(())
-    }
-}
-
-/// The work of the pool's threads.
-pub(crate) struct Pool {
-    pub disk: Arc<dyn Disk>,
-    pub node: NodeId,
-    pub reader: Reader,
-    pub pages: Arc<PageFile>,
-    pub spares: Arc<Spares>,
-    pub table: Arc<Mutex<SegmentTable>>,
-    pub tasks: Arc<Tasks>,
-    pub outbox: Arc<Outbox>,
-    /// The kept checkpoints, older first, without states.
-    pub kept: Mutex<Vec<Checkpoint>>,
-}
-
-impl Pool {
-    /// One thread of the pool.
-    pub fn run(&self) {
-        while let Some(task) = self.tasks.wait() {
-            self.perform(task);
-        }
-    }
-
-    pub fn perform(&self, task: Task) {
-        let event = match task {
-            Task::Load { tag, wanted } => Event::Loaded {
-                tag,
-                records: self.load(wanted),
-            },
-            Task::Page { tag, slot } => {
-                let page = self.pages.read(slot).map_err(LoadError::Failed);
-                Event::PageLoaded { tag, slot, page }
-            }
-            Task::Checkpoint(checkpoint) => match self.checkpoint(*checkpoint) {
-                Ok(()) => {
-                    self.outbox.push(Event::Checkpointed);
-                    return self.refill();
-                }
-                Err(error) if error.is_full() => {
-                    self.outbox.push(Event::CheckpointFailed(error));
-                    return self.refill();
-                }
-                Err(error) => Event::Fault(error),
-            },
-            Task::Refill => return self.refill(),
-        };
-        self.outbox.push(event);
-    }
-
-    fn refill(&self) {
-        match self.spares.refill() {
-            Ok(Some(true)) => self.outbox.push(Event::DiskFull),
-            Ok(Some(false)) => self.outbox.push(Event::DiskFreed),
-            Ok(None) => {}
-            Err(error) => self.outbox.push(Event::Fault(error)),
-        }
-    }
-
-    fn load(&self, wanted: Vec<(MessageId, Option<Arc<[u8]>>)>) -> LoadedRecords {
-        let missing: Vec<_> = wanted
-            .iter()
-            .filter(|(_, held)| held.is_none())
-            .map(|(id, _)| *id)
-            .collect();
-        let mut read = Vec::with_capacity(missing.len());
-        self.reader.load(&missing, |_, record| read.push(record));
-        let mut read = read.into_iter();
-        wanted
-            .into_iter()
-            .map(|(id, held)| {
-                let next = || read.next().unwrap_or(Err(LoadError::Gone(id)));
-                (id, held.map_or_else(next, Ok))
-            })
-            .collect()
-    }
-
-    /// Pages, file, name; then what nobody needs any more goes.
-    fn checkpoint(&self, mut checkpoint: Checkpoint) -> Result<(), StoreError> {
-        self.pages.sync()?;
-        loop {
-            match checkpoint.write(&*self.disk, self.node) {
-                Ok(()) => break,
-                Err(error) if error.is_full() => {
-                    if !self.spares.release_one()? {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        checkpoint.state = Vec::new();
-        let mut kept = self
-            .kept
-            .lock()
-            .expect("no holder of the checkpoints panics");
-        kept.push(checkpoint);
-        while kept.len() > 2 {
-            let name = Checkpoint::file(kept.remove(0).sequence);
-            self.disk
-                .remove(&name)
-                .map_err(StoreError::io(&name, "remove"))?;
-        }
-        if let [older, newer] = &kept[..] {
-            let replay_from = older.replay_from.min(newer.replay_from);
-            let needed = |shard, last| older.needs(shard, last) || newer.needs(shard, last);
-            let mut table = self.table.lock().expect("no holder of the table panics");
-            let gone = table.take_unneeded(replay_from, &needed);
-            drop(table);
-            self.reader.forget(&gone);
-            for number in &gone {
-                let name = segment_file(*number);
-                self.disk
-                    .remove(&name)
-                    .map_err(StoreError::io(&name, "remove"))?;
-            }
-        }
         Ok(())
     }
 }

@@ -33,7 +33,10 @@ pub enum StoreError {
 /// The remedy of a damaged log.
 pub(crate) const REMEDY_LOG: &str = "restore the data directory from a copy; a copy of it as it \
      is now is worth keeping, for the frames before and after the damage are intact";
-/// The remedy of a damaged page or checkpoint.
+/// The remedy of a damaged page.
+pub(crate) const REMEDY_PAGES: &str = "make the pages anew with `troika inspect DIR --repair`; the \
+     messages themselves are in the log segments, which this damage does not touch";
+/// The remedy of a damaged checkpoint.
 pub(crate) const REMEDY_ROOT: &str = "restore the data directory from a copy; the messages \
      themselves are in the log segments, which this damage does not touch";
 
@@ -43,6 +46,16 @@ impl StoreError {
         move |source| StoreError::Io { file, what, source }
     }
 
+    /// The file in question, relative to the data directory.
+    pub fn file(&self) -> &str {
+        match self {
+            StoreError::Io { file, .. }
+            | StoreError::Corrupt { file, .. }
+            | StoreError::Unsupported { file, .. }
+            | StoreError::Locked { file } => file,
+        }
+    }
+
     /// The disk has no room; whoever frees some may try again.
     pub fn is_full(&self) -> bool {
         match self {
@@ -50,6 +63,26 @@ impl StoreError {
             StoreError::Corrupt { .. }
             | StoreError::Unsupported { .. }
             | StoreError::Locked { .. } => false,
+        }
+    }
+
+    /// A file is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            StoreError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            StoreError::Corrupt { .. }
+            | StoreError::Unsupported { .. }
+            | StoreError::Locked { .. } => false,
+        }
+    }
+
+    /// Bytes are not what was written.
+    pub fn is_corrupt(&self) -> bool {
+        match self {
+            StoreError::Corrupt { .. } => true,
+            StoreError::Io { .. } | StoreError::Unsupported { .. } | StoreError::Locked { .. } => {
+                false
+            }
         }
     }
 }

@@ -7,6 +7,9 @@
 //! pages                see `pages`
 //! checkpoint-<seq>     see `checkpoint`; seq in 16 hexadecimal digits
 //! log/<segment>.log    a segment; its number in 10 decimal digits, from 1 without gaps
+//! log/<segment>-<generation>.cold   what is left of a run of segments, see `cold`; the number is
+//!                      that of the first, the generation has 8 decimal digits
+//! log/cold.draft       a cold segment that is being made; worth nothing after a crash
 //! log/spare-<n>        a preallocated, zeroed segment without header
 //! ```
 //!
@@ -36,22 +39,31 @@
 //!  2  1  flags                        72  4  CRC of facts
 //!  3  1  zero                         76  4  count of facts
 //!  4  4  record length                80  4  bytes of records
-//!  8  4  record CRC                   84  4  zero
+//!  8  4  record CRC                   84  4  generation of a cold segment, else zero
 //! 12  4  meta length                  88  8  node tag (both halves of the node id xored)
 //! 16     meta                         96  4  zero
 //!                                    100  4  CRC of bytes 0..100
 //! ```
 //!
 //! Kinds: 1 batch, 2 blank, 3 membership, 4 vote, 5 truncate, 6 install, 7 carry, 8 cold, 9 seal,
-//! 10 machine-version. This version writes 1, 2, 9 and 10 and refuses a log with another. A blank
-//! of shard 127 is a *mark*: it says nothing but how far the log was synced. The facts of a seal
-//! are the segment's index, see `segment`.
+//! 10 machine-version. This version writes 1, 2, 9 and 10 and refuses a log with another; in cold
+//! segments it writes 8 and 9. A blank of shard 127 is a *mark*: it says nothing but how far the log
+//! was synced. The facts of a seal are the segment's index, see `segment`.
+//!
+//! ```text
+//! header of a cold segment, 4096 bytes
+//!  0  8  "TroikaCd"       32  8  base
+//!  8  4  version = 1      40  4  generation
+//! 12  4  segment number   44  4  CRC of bytes 0..44
+//! 16 16  node id          48     zero up to 4096
+//! ```
 
-use crate::ids::{Index, NodeId, Shard};
+use crate::ids::{Index, NodeId, SegmentKey, Shard};
 
 pub(crate) const VERSION: u8 = 1;
 pub(crate) const FRAME_MAGIC: [u8; 4] = *b"TrFm";
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"TroikaLg";
+pub(crate) const COLD_MAGIC: [u8; 8] = *b"TroikaCd";
 pub(crate) const NODE_MAGIC: [u8; 8] = *b"TroikaNd";
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4096;
 pub(crate) const FRAME_HEADER_BYTES: usize = 104;
@@ -119,6 +131,8 @@ pub(crate) struct FrameHeader {
     pub facts_crc: u32,
     pub facts: u32,
     pub records_bytes: u32,
+    /// Of the segment; 0 in the log's own.
+    pub generation: u32,
     pub node_tag: u64,
 }
 
@@ -152,6 +166,7 @@ impl FrameHeader {
         b[72..76].copy_from_slice(&self.facts_crc.to_le_bytes());
         b[76..80].copy_from_slice(&self.facts.to_le_bytes());
         b[80..84].copy_from_slice(&self.records_bytes.to_le_bytes());
+        b[84..88].copy_from_slice(&self.generation.to_le_bytes());
         b[88..96].copy_from_slice(&self.node_tag.to_le_bytes());
         let sum = crc(&b[..100]);
         b[100..104].copy_from_slice(&sum.to_le_bytes());
@@ -191,13 +206,17 @@ impl FrameHeader {
             facts_crc: u32_at(b, 72),
             facts: u32_at(b, 76),
             records_bytes: u32_at(b, 80),
+            generation: u32_at(b, 84),
             node_tag: u64_at(b, 88),
         })
     }
 
     /// Whether the frame belongs at this place of this log: old bytes never do.
-    pub fn belongs(&self, node: NodeId, segment: u32, position: u64) -> bool {
-        self.node_tag == node.tag() && self.segment == segment && self.position == position
+    pub fn belongs(&self, node: NodeId, segment: SegmentKey, position: u64) -> bool {
+        let SegmentKey { number, generation } = segment;
+        self.node_tag == node.tag()
+            && (self.segment, self.generation) == (number, generation)
+            && self.position == position
     }
 
     /// The length that the sections ask for.
@@ -223,13 +242,19 @@ pub(crate) const fn frame_bytes(heads: u64, facts: u64, records: u64) -> u64 {
     (FRAME_HEADER_BYTES as u64 + heads + facts + records).next_multiple_of(8)
 }
 
-pub(crate) fn encode_segment_header(node: NodeId, number: u32, base: u64) -> Vec<u8> {
+pub(crate) fn encode_segment_header(node: NodeId, segment: SegmentKey, base: u64) -> Vec<u8> {
     let mut b = Vec::with_capacity(SEGMENT_HEADER_BYTES as usize);
-    b.extend_from_slice(&SEGMENT_MAGIC);
+    b.extend_from_slice(match segment.is_cold() {
+        true => &COLD_MAGIC,
+        false => &SEGMENT_MAGIC,
+    });
     b.extend_from_slice(&u32::from(VERSION).to_le_bytes());
-    b.extend_from_slice(&number.to_le_bytes());
+    b.extend_from_slice(&segment.number.to_le_bytes());
     b.extend_from_slice(&node.0.to_le_bytes());
     b.extend_from_slice(&base.to_le_bytes());
+    if segment.is_cold() {
+        b.extend_from_slice(&segment.generation.to_le_bytes());
+    }
     let sum = crc(&b);
     b.extend_from_slice(&sum.to_le_bytes());
     b.resize(SEGMENT_HEADER_BYTES as usize, 0);
@@ -240,19 +265,28 @@ pub(crate) fn encode_segment_header(node: NodeId, number: u32, base: u64) -> Vec
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub version: u32,
-    pub number: u32,
+    pub segment: SegmentKey,
     pub node: NodeId,
     pub base: u64,
 }
 
 /// `None` for anything but a sound header, of whatever version.
 pub(crate) fn decode_segment_header(b: &[u8]) -> Option<SegmentHeader> {
-    if b.len() < 44 || b[0..8] != SEGMENT_MAGIC || u32_at(b, 40) != crc(&b[..40]) {
+    let magic = b.get(..8).filter(|_| b.len() >= 48)?;
+    let (summed, generation) = match magic == COLD_MAGIC {
+        true => (44, u32_at(b, 40)),
+        false => (40, 0),
+    };
+    let known = magic == SEGMENT_MAGIC || generation > 0;
+    if !known || u32_at(b, summed) != crc(&b[..summed]) {
         return None;
     }
     Some(SegmentHeader {
         version: u32_at(b, 8),
-        number: u32_at(b, 12),
+        segment: SegmentKey {
+            number: u32_at(b, 12),
+            generation,
+        },
         node: NodeId(u128_at(b, 16)),
         base: u64_at(b, 32),
     })
@@ -276,10 +310,6 @@ pub(crate) fn decode_node(b: &[u8]) -> Option<(u32, NodeId)> {
         return None;
     }
     Some((u32_at(b, 8), NodeId(u128_at(b, 16))))
-}
-
-pub(crate) fn segment_file(number: u32) -> String {
-    format!("log/{number:010}.log")
 }
 
 pub(crate) fn u32_at(b: &[u8], at: usize) -> u32 {
@@ -349,6 +379,7 @@ mod tests {
             facts_crc: 15,
             facts: 16,
             records_bytes: 17,
+            generation: 19,
             node_tag: 18,
         }
     }
@@ -376,21 +407,26 @@ mod tests {
     fn node_and_segment_headers_come_back() {
         let node = NodeId(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
         assert_eq!(decode_node(&encode_node(node)), Some((1, node)));
-        let bytes = encode_segment_header(node, 4, 99);
-        let read = decode_segment_header(&bytes);
-        assert_eq!(
-            read,
-            Some(SegmentHeader {
-                version: 1,
+        for generation in [0, 5] {
+            let segment = SegmentKey {
                 number: 4,
+                generation,
+            };
+            let bytes = encode_segment_header(node, segment, 99);
+            let read = decode_segment_header(&bytes);
+            let wanted = SegmentHeader {
+                version: 1,
+                segment,
                 node,
-                base: 99
-            })
-        );
-        for bit in 0..44 * 8 {
-            let mut flipped = bytes.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode_segment_header(&flipped), None, "bit {bit}");
+                base: 99,
+            };
+            assert_eq!(read, Some(wanted));
+            let end = if segment.is_cold() { 48 } else { 44 };
+            for bit in 0..end * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(decode_segment_header(&flipped), None, "bit {bit}");
+            }
         }
     }
 }

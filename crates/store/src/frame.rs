@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::format::{FRAME_HEADER_BYTES, FrameHeader, HEAD_BYTES, Kind, crc, frame_bytes, u32_at};
-use crate::ids::{Index, Millis, NodeId, Shard, Slot, Term};
+use crate::ids::{Index, Millis, NodeId, SegmentKey, Shard, Slot, Term};
 
 /// A slot has 12 bits.
 pub const FRAME_MESSAGES_MAX: usize = 4096;
@@ -347,7 +347,8 @@ impl Frame {
         FrameHeader {
             kind: inner.kind as u8,
             shard: inner.shard.number(),
-            segment: place.segment,
+            segment: place.segment.number,
+            generation: place.segment.generation,
             length: self.disk_bytes() as u32,
             term: inner.term.0,
             index: inner.index.number(),
@@ -423,7 +424,7 @@ impl fmt::Debug for Frame {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub node: NodeId,
-    pub segment: u32,
+    pub segment: SegmentKey,
     pub position: u64,
     pub synced: u64,
 }

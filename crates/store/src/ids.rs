@@ -131,6 +131,51 @@ impl fmt::Debug for MessageId {
     }
 }
 
+/// A segment file: the log's own have generation 0; a cold one takes the number of the first
+/// segment that went into it, and a generation that no other file of that number has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentKey {
+    pub number: u32,
+    pub generation: u32,
+}
+
+impl SegmentKey {
+    pub(crate) const fn hot(number: u32) -> SegmentKey {
+        SegmentKey {
+            number,
+            generation: 0,
+        }
+    }
+
+    pub const fn is_cold(self) -> bool {
+        self.generation > 0
+    }
+
+    /// Its name in the data directory.
+    pub fn file(self) -> String {
+        let SegmentKey { number, generation } = self;
+        match generation {
+            0 => format!("log/{number:010}.log"),
+            _ => format!("log/{number:010}-{generation:08}.cold"),
+        }
+    }
+
+    /// The key in a file's name inside `log`.
+    pub(crate) fn of_file(name: &str) -> Option<SegmentKey> {
+        if let Some(number) = name.strip_suffix(".log") {
+            return number.parse().ok().map(SegmentKey::hot);
+        }
+        let (number, generation) = name.strip_suffix(".cold")?.split_once('-')?;
+        Some(SegmentKey {
+            number: number.parse().ok()?,
+            generation: generation
+                .parse()
+                .ok()
+                .filter(|generation| *generation > 0)?,
+        })
+    }
+}
+
 /// A place in the page file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageSlot(pub u32);

@@ -8,11 +8,14 @@
 //!   the tail cache and the log writer, and its sections go from there to `pwritev` uncopied.
 //! - [`Store`] belongs to one thread, which never waits for the disk: it appends, and polls for
 //!   what became durable, was loaded, or failed. One log thread writes all shards' frames, one
-//!   group at a time; a pool of two reads records and pages back and writes checkpoints.
+//!   group at a time; a pool of two reads records and pages back, writes checkpoints, and makes
+//!   [cold segments](Store::merge) of what is left of old ones.
 //! - Append, then apply: what may be applied is told by [`Store::ready`].
 //! - [`Disk`] is the seam to the world: [`FileDisk`] is the operating system, [`SimDisk`] a
 //!   deterministic disk that forgets, tears, fills up and fails. [`Store::open_manual`] runs
 //!   without threads, so that a whole node can be simulated.
+//! - [`inspect`] looks at a directory without changing it: what lies there, whether a start would
+//!   be refused and why, every sound frame.
 //!
 //! # Invariants
 //!
@@ -42,14 +45,16 @@
 //!   told from a torn write: nothing later was written.
 //! - A frame larger than a segment, accepted while the disk is full, takes the spares' room; if
 //!   even that is too small, the store faults.
-//! - Kinds for a cluster and for cold segments have their numbers, and a log that holds one is
-//!   refused by this version. Cold segments are not made yet: one live message keeps its segment.
+//! - Kinds for a cluster have their numbers, and a log that holds one is refused by this version.
+//! - A start reads of a cold segment what it reads of any that it does not replay: the index in its
+//!   seal. Damage to the rest is found when a record is read, merged, or by [`inspect`].
 //! - A load of one shard walks over other shards' frames; with many shards a point per 64 KB of a
 //!   shard's own frames may lie far before the frame.
 //! - Checkpoints clone the segment table while the log thread waits: 2.6 MB per 10 GB of log.
 //! - Unix only, for positioned reads and writes.
 //!
-//! The format, byte by byte, is in [`format`](mod@format), `segment`, `pages` and `checkpoint`.
+//! The format, byte by byte, is in [`format`](mod@format), `segment`, `cold`, `pages` and
+//! `checkpoint`.
 
 mod error;
 mod ids;
@@ -62,24 +67,31 @@ mod frame;
 
 mod cache;
 mod checkpoint;
+mod cold;
 mod contract;
 mod engine;
 mod log;
 mod pages;
+mod pool;
 mod queue;
 mod reader;
 mod recovery;
+mod renewal;
 mod replay;
 mod roots;
+mod run;
 mod segment;
 mod spares;
 mod store;
+mod survey;
+mod tasks;
+mod walk;
 mod window;
 
 pub use contract::{
     Class, Completion, Durability, Options, Recovered, RecoveredCheckpoint, ShardMark,
 };
-pub use disk::{Disk, DiskFile, FileDisk};
+pub use disk::{Disk, DiskFile, FileDisk, ReadOnlyDisk};
 pub use engine::{LoadedRecords, Waker};
 pub use error::{AppendError, LoadError, StoreError};
 pub use format::Kind;
@@ -87,8 +99,12 @@ pub use frame::{
     FRAME_BYTES_GOAL, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, Frame, FrameBuilder, FrameFull, Head,
     Heads, RECORD_BYTES_MAX,
 };
-pub use ids::{Index, MessageId, Millis, NodeId, PageSlot, Shard, Slot, Term};
+pub use ids::{Index, MessageId, Millis, NodeId, PageSlot, SegmentKey, Shard, Slot, Term};
 pub use pages::PAGE_BYTES;
+pub use renewal::renew_pages;
 pub use replay::Replay;
+pub use run::{Candidate, RUN_SEGMENTS_MAX, choose_run};
 pub use sim::{Dice, Loss, SimDisk};
 pub use store::Store;
+pub use survey::{CheckpointRow, Found, PagesRow, SegmentRow, Survey, inspect};
+pub use walk::{Frames, Verified, Verify};

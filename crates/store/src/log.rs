@@ -10,11 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::disk::{Disk, DiskFile, write_at};
 use crate::error::StoreError;
-use crate::format::{
-    FRAME_HEADER_BYTES, Kind, SEGMENT_HEADER_BYTES, encode_segment_header, segment_file,
-};
+use crate::format::{FRAME_HEADER_BYTES, Kind, SEGMENT_HEADER_BYTES, encode_segment_header};
 use crate::frame::{Frame, FrameBuilder, Place};
-use crate::ids::{Index, Millis, NodeId, Shard, Term};
+use crate::ids::{Index, Millis, NodeId, SegmentKey, Shard, Term};
 use crate::segment::{Segment, SegmentTable, seal_room};
 use crate::spares::Spares;
 
@@ -58,7 +56,7 @@ impl Log {
         table
             .lock()
             .expect("no holder of the table panics")
-            .push(Segment::new(number, base));
+            .push(Segment::new(SegmentKey::hot(number), base));
         let synced = base + SEGMENT_HEADER_BYTES;
         let time = Millis(0);
         let told = synced;
@@ -114,7 +112,7 @@ impl Log {
             } = self.active;
             let place = Place {
                 node: self.node,
-                segment,
+                segment: SegmentKey::hot(segment),
                 position,
                 synced: self.synced,
             };
@@ -140,7 +138,10 @@ impl Log {
         self.active
             .file
             .write_vectored_at(&mut slices, self.active.end)
-            .map_err(StoreError::io(&segment_file(self.active.number), "write"))?;
+            .map_err(StoreError::io(
+                &SegmentKey::hot(self.active.number).file(),
+                "write",
+            ))?;
         self.told = self.synced;
         self.active.end = position - self.active.base;
         let mut table = self.table.lock().expect("no holder of the table panics");
@@ -152,10 +153,10 @@ impl Log {
 
     /// Makes everything written durable.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.active
-            .file
-            .sync_data()
-            .map_err(StoreError::io(&segment_file(self.active.number), "sync"))?;
+        self.active.file.sync_data().map_err(StoreError::io(
+            &SegmentKey::hot(self.active.number).file(),
+            "sync",
+        ))?;
         self.synced = self.active.base + self.active.end;
         Ok(())
     }
@@ -194,7 +195,7 @@ impl Log {
     /// Seals, and gives unused room back; for the end of the process.
     pub fn close(&mut self) -> Result<(), StoreError> {
         self.seal()?;
-        let name = segment_file(self.active.number);
+        let name = SegmentKey::hot(self.active.number).file();
         self.active
             .file
             .set_len(self.active.end)
@@ -218,7 +219,7 @@ impl Log {
         self.synced = base + SEGMENT_HEADER_BYTES;
         self.told = self.synced;
         let mut table = self.table.lock().expect("no holder of the table panics");
-        table.push(Segment::new(number, base));
+        table.push(Segment::new(SegmentKey::hot(number), base));
         Ok(())
     }
 }
@@ -232,7 +233,7 @@ pub(crate) fn write_seal(
     synced: u64,
     time: Millis,
 ) -> Result<u64, StoreError> {
-    let name = segment_file(segment.number);
+    let name = segment.key.file();
     let mut builder = FrameBuilder::new();
     builder
         .push_facts(&segment.encode_index())
@@ -241,7 +242,7 @@ pub(crate) fn write_seal(
     let position = segment.end_position();
     let header = seal.header(Place {
         node,
-        segment: segment.number,
+        segment: segment.key,
         position,
         synced,
     });
@@ -266,7 +267,7 @@ fn activate(
     base: u64,
     frame_bytes: u64,
 ) -> Result<Active, StoreError> {
-    let name = segment_file(number);
+    let name = SegmentKey::hot(number).file();
     let own_bytes = SEGMENT_HEADER_BYTES + frame_bytes + seal_room(frame_bytes);
     let capacity = own_bytes
         .max(segment_bytes)
@@ -295,8 +296,12 @@ fn activate(
     // The name first: bytes are never written to what may be found as a spare again.
     disk.sync_dir("log")
         .map_err(StoreError::io("log", "sync"))?;
-    write_at(&*file, &encode_segment_header(node, number, base), 0)
-        .map_err(StoreError::io(&name, "write"))?;
+    write_at(
+        &*file,
+        &encode_segment_header(node, SegmentKey::hot(number), base),
+        0,
+    )
+    .map_err(StoreError::io(&name, "write"))?;
     file.sync_data().map_err(StoreError::io(&name, "sync"))?;
     let frames_end_max = (capacity - seal_room(capacity)).max(SEGMENT_HEADER_BYTES + frame_bytes);
     Ok(Active {

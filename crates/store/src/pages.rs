@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::write_whole;
 use crate::disk::{Disk, DiskFile, write_at};
-use crate::error::{REMEDY_ROOT, StoreError};
+use crate::error::{REMEDY_PAGES, StoreError};
 use crate::format::{VERSION, crc, u32_at, u64_at};
 use crate::ids::{NodeId, PageSlot};
 
@@ -44,18 +44,32 @@ impl PageFile {
         node: NodeId,
         referenced: &Bitmap,
     ) -> Result<PageFile, StoreError> {
+        if let Some(file) = PageFile::look(disk, node, referenced)? {
+            return Ok(file);
+        }
+        write_whole(disk, NAME, &[&encode_file_header(node)])?;
+        let file = disk.open(NAME).map_err(StoreError::io(NAME, "open"))?;
+        Ok(PageFile { file, node })
+    }
+
+    /// The page file as it lies there; `None` when it is absent and need not be there.
+    pub fn look(
+        disk: &dyn Disk,
+        node: NodeId,
+        referenced: &Bitmap,
+    ) -> Result<Option<PageFile>, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt {
             file: NAME.to_owned(),
             offset: 0,
             what: what.to_owned(),
-            remedy: REMEDY_ROOT,
+            remedy: REMEDY_PAGES,
         };
         let names = disk.list("").map_err(StoreError::io("", "list"))?;
         if !names.iter().any(|name| name == NAME) {
-            if !referenced.is_empty() {
-                return Err(corrupt("the page file is missing"));
-            }
-            write_whole(disk, NAME, &[&encode_file_header(node)])?;
+            return match referenced.is_empty() {
+                true => Ok(None),
+                false => Err(corrupt("the page file is missing")),
+            };
         }
         let file = disk.open(NAME).map_err(StoreError::io(NAME, "open"))?;
         let mut header = vec![0; FILE_HEADER_BYTES as usize];
@@ -80,7 +94,15 @@ impl PageFile {
         if header[16..32] != node.0.to_le_bytes() {
             return Err(corrupt("the page file belongs to another node"));
         }
-        Ok(PageFile { file, node })
+        Ok(Some(PageFile { file, node }))
+    }
+
+    pub const fn slot_bytes() -> u64 {
+        SLOT_BYTES
+    }
+
+    pub const fn file_name() -> &'static str {
+        NAME
     }
 
     /// How many slots the file has room for.
@@ -102,6 +124,15 @@ impl PageFile {
         }
         let bytes = encode_slot(self.node, slot, payload);
         write_at(&*self.file, &bytes, place(slot)).map_err(StoreError::io(NAME, "write"))
+    }
+
+    /// Reserves room for so many slots, durably.
+    pub fn make_room(&self, slots: u64) -> Result<(), StoreError> {
+        let length = FILE_HEADER_BYTES + slots * SLOT_BYTES;
+        self.file
+            .allocate(length)
+            .map_err(StoreError::io(NAME, "allocate"))?;
+        self.sync()
     }
 
     pub fn sync(&self) -> Result<(), StoreError> {
@@ -132,7 +163,7 @@ impl PageFile {
                 file: NAME.to_owned(),
                 offset: place(slot),
                 what: format!("page {} is not what was written", slot.0),
-                remedy: REMEDY_ROOT,
+                remedy: REMEDY_PAGES,
             });
         }
         Ok(Arc::from(&bytes[SLOT_HEADER_BYTES..]))

@@ -100,6 +100,12 @@ impl Queue {
         }
     }
 
+    /// The log thread has something to do.
+    pub fn is_busy(&self) -> bool {
+        let waiting = self.lock();
+        waiting.sleeper == Sleeper::Awake || !waiting.jobs.is_empty()
+    }
+
     /// Everything that waits, at once.
     pub fn take(&self) -> Vec<Job> {
         self.lock().take()

@@ -3,13 +3,14 @@
 //! Requests of one load that lie close together share their reads: a backlog drained in order
 //! costs one `pread` per 64 KB, not one per message.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{LoadError, REMEDY_LOG, StoreError};
-use crate::format::{FRAME_HEADER_BYTES, FrameHeader, crc, segment_file};
+use crate::format::{FRAME_HEADER_BYTES, FrameHeader, crc};
 use crate::frame::Heads;
-use crate::ids::{MessageId, NodeId, Shard};
+use crate::ids::{Index, MessageId, NodeId, SegmentKey, Shard};
 use crate::segment::{Point, SegmentTable};
 use crate::window::{Broken, SegmentAt, Window};
 
@@ -21,7 +22,7 @@ pub(crate) struct Reader {
     disk: Arc<dyn Disk>,
     node: NodeId,
     table: Arc<Mutex<SegmentTable>>,
-    files: Mutex<Vec<(u32, Arc<dyn DiskFile>)>>,
+    files: Mutex<Vec<(SegmentKey, Arc<dyn DiskFile>)>>,
 }
 
 /// A frame whose heads were read.
@@ -58,6 +59,14 @@ impl Reader {
             let file = match self.file(point.segment) {
                 Ok(file) => file,
                 Err(error) => {
+                    // Between the look and the opening it may have become part of a cold one.
+                    if error.is_none()
+                        && self
+                            .find(*first)
+                            .is_some_and(|now| now.segment != point.segment)
+                    {
+                        continue;
+                    }
                     deliver(
                         *first,
                         Err(error.map_or(LoadError::Gone(*first), LoadError::Failed)),
@@ -67,7 +76,7 @@ impl Reader {
                 }
             };
             // All that follow in the same segment share the window.
-            let name = segment_file(point.segment);
+            let name = point.segment.file();
             let mut window = Window::new(file, name, WINDOW_BYTES);
             let mut found = None;
             while let Some(id) = rest.first() {
@@ -91,14 +100,14 @@ impl Reader {
     }
 
     /// `Err(None)`: the segment is no longer there.
-    fn file(&self, number: u32) -> Result<Arc<dyn DiskFile>, Option<StoreError>> {
+    fn file(&self, key: SegmentKey) -> Result<Arc<dyn DiskFile>, Option<StoreError>> {
         let mut files = self.files.lock().expect("no holder of the files panics");
-        if let Some(at) = files.iter().position(|(n, _)| *n == number) {
+        if let Some(at) = files.iter().position(|(k, _)| *k == key) {
             let entry = files.remove(at);
             files.push(entry.clone());
             return Ok(entry.1);
         }
-        let name = segment_file(number);
+        let name = key.file();
         let file = self.disk.open(&name).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => None,
             _ => Some(StoreError::io(&name, "open")(error)),
@@ -106,14 +115,14 @@ impl Reader {
         if files.len() >= FILES_MAX {
             files.remove(0);
         }
-        files.push((number, file.clone()));
+        files.push((key, file.clone()));
         Ok(file)
     }
 
     /// Lets go of deleted segments.
-    pub fn forget(&self, gone: &[u32]) {
+    pub fn forget(&self, gone: &[SegmentKey]) {
         let mut files = self.files.lock().expect("no holder of the files panics");
-        files.retain(|(number, _)| !gone.contains(number));
+        files.retain(|(key, _)| !gone.contains(key));
     }
 
     fn record(
@@ -125,7 +134,7 @@ impl Reader {
     ) -> Record {
         let at = SegmentAt {
             node: self.node,
-            number: point.segment,
+            key: point.segment,
             base: point.base,
         };
         let here = |f: &Found| f.shard == id.shard() && f.index == id.index().number();
@@ -167,7 +176,7 @@ impl Reader {
     }
 }
 
-/// Walks frame headers to the frame of `id` and reads its heads.
+/// Finds the frame of `id` and reads its heads.
 fn walk(
     at: &SegmentAt,
     window: &mut Window,
@@ -175,23 +184,41 @@ fn walk(
     end: u64,
     id: MessageId,
 ) -> Result<Option<Found>, StoreError> {
+    let (shard, index) = (id.shard(), id.index());
+    let Some((offset, header)) = find_frame(at, window, start, end, shard, index)? else {
+        return Ok(None);
+    };
+    Ok(Some(Found {
+        shard,
+        index: index.number(),
+        next: offset + u64::from(header.length),
+        records: heads(at, window, offset, &header)?,
+    }))
+}
+
+/// Walks frame headers to a frame.
+pub(crate) fn find_frame(
+    at: &SegmentAt,
+    window: &mut Window,
+    start: u64,
+    end: u64,
+    shard: Shard,
+    index: Index,
+) -> Result<Option<(u64, FrameHeader)>, StoreError> {
     let mut offset = start;
     while offset < end {
         let (header, _) = at
             .header(window, offset)
             .map_err(|broken| refuse(at, offset, broken))?;
-        let next = offset + u64::from(header.length);
-        if header.shard == id.shard().number() && header.index == id.index().number() {
-            let records = heads(at, window, offset, &header)?;
-            let (shard, index) = (id.shard(), id.index().number());
-            return Ok(Some(Found {
-                shard,
-                index,
-                next,
-                records,
-            }));
+        if header.shard == shard.number() {
+            match header.index.cmp(&index.number()) {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok(Some((offset, header))),
+                // A cold segment left it out.
+                Ordering::Greater => return Ok(None),
+            }
         }
-        offset = next;
+        offset += u64::from(header.length);
     }
     Ok(None)
 }
@@ -225,7 +252,7 @@ fn heads(
     Ok(records)
 }
 
-fn corrupt(at: &SegmentAt, offset: u64, what: &str) -> StoreError {
+pub(crate) fn corrupt(at: &SegmentAt, offset: u64, what: &str) -> StoreError {
     StoreError::Corrupt {
         file: at.file(),
         offset,

@@ -12,19 +12,19 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, DiskFile, write_at};
 use crate::error::{REMEDY_LOG, StoreError};
-use crate::format::{
-    FrameHeader, Kind, SEGMENT_HEADER_BYTES, VERSION, decode_segment_header, segment_file,
-};
-use crate::ids::{Index, Millis, NodeId, Shard, Term};
+use crate::format::{FrameHeader, Kind, SEGMENT_HEADER_BYTES, VERSION, decode_segment_header};
+use crate::ids::{Index, Millis, NodeId, SegmentKey, Shard, Term};
 use crate::log::write_seal;
-use crate::pages::PageFile;
+use crate::pages::{Bitmap, PageFile};
 use crate::reader::refuse;
 use crate::replay::{Replay, Stretch};
-use crate::roots::{Roots, node_id, segment_files};
+use crate::roots::{Roots, beget, node_id, segment_files};
 use crate::segment::{Range, Segment, SegmentTable};
 use crate::window::{Broken, SegmentAt, Window};
 
 pub(crate) const WINDOW_BYTES: usize = 1 << 20;
+/// A cold segment that is being made, in `log`.
+pub(crate) const DRAFT_NAME: &str = "cold.draft";
 
 /// Where a shard's sequence ends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +43,9 @@ pub(crate) struct Opened {
     pub kept: Vec<Checkpoint>,
     pub next_checkpoint: u64,
     pub table: SegmentTable,
+    /// Segments that only the older checkpoint names.
+    pub retired: Vec<SegmentKey>,
+    pub next_generation: u32,
     pub next_segment: u32,
     pub next_base: u64,
     pub ends: Vec<ShardEnd>,
@@ -63,25 +66,20 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
     })?;
     let names = disk.list("").map_err(StoreError::io("", "list"))?;
     let files = segment_files(&**disk)?;
-    let node = node_id(&**disk, &names, &files, newborn)?;
-    let roots = Roots::read(&**disk, node, &names, &files)?;
-    let mut scan = Scan::new(disk.clone(), node, roots.kept);
-    scan.known_segments(&files)?;
-    scan.walk(&files)?;
-    scan.join_sequences()?;
-
-    let live = scan
-        .kept
-        .last()
-        .map(|checkpoint| checkpoint.pages.clone())
-        .unwrap_or_default();
-    let pages = PageFile::open(&**disk, node, &live)?;
+    let node = match node_id(&**disk, &names, &files)? {
+        Some(node) => node,
+        None => beget(&**disk, newborn)?,
+    };
+    let Judged { mut scan, roots } = judge(disk, node, &names, &files)?;
+    let pages = PageFile::open(&**disk, node, &scan.named_pages())?;
 
     // From here on the directory is changed.
     let mut notes = roots.notes;
     scan.repair_tail(&mut notes)?;
-    for number in &scan.leftovers {
-        let name = segment_file(*number);
+    let logs = disk.list("log").map_err(StoreError::io("log", "list"))?;
+    let draft = logs.iter().any(|name| name == DRAFT_NAME);
+    let draft = draft.then(|| format!("log/{DRAFT_NAME}"));
+    for name in scan.leftovers.iter().map(|key| key.file()).chain(draft) {
         disk.remove(&name)
             .map_err(StoreError::io(&name, "remove"))?;
     }
@@ -99,28 +97,25 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
     disk.sync_dir("").map_err(StoreError::io("", "sync"))?;
 
     let chosen = scan.kept.last();
-    let applied = chosen.map(|c| {
-        c.shards
-            .iter()
-            .map(|row| (row.shard, row.applied))
-            .collect()
-    });
+    let applied = chosen.map(Checkpoint::applied);
     let replay_bytes = scan
         .stretches
         .iter()
         .map(|stretch| stretch.end - stretch.start)
         .sum();
-    let next_segment = scan
-        .table
-        .segments
-        .back()
-        .map_or(1, |segment| segment.number + 1);
+    let last = scan.table.segments.back();
+    let next_segment = last.map_or(1, |segment| segment.key.number + 1);
+    let named = scan.kept.iter().flat_map(|kept| &kept.segments);
+    let generations = named.map(|segment| segment.key.generation);
+    let next_generation = generations.max().unwrap_or(0) + 1;
     Ok(Opened {
         node,
         lock,
         pages,
         next_checkpoint: roots.next,
-        next_segment,
+        retired: scan.retired,
+        next_generation,
+        next_segment: next_segment.max(scan.from.0),
         next_base: scan.end_position,
         ends: scan.ends,
         replay: Replay::new(
@@ -136,17 +131,48 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
     })
 }
 
+/// A directory that recovery would open, and what it would do.
+pub(crate) struct Judged {
+    pub scan: Scan,
+    pub roots: Roots,
+}
+
+/// Reads what a start would read and judges it; changes nothing. The error is why a start is
+/// refused.
+pub(crate) fn judge(
+    disk: &Arc<dyn Disk>,
+    node: NodeId,
+    names: &[String],
+    files: &[SegmentKey],
+) -> Result<Judged, StoreError> {
+    let mut roots = Roots::read(&**disk, node, names, files)?;
+    let mut scan = Scan::new(disk.clone(), node, std::mem::take(&mut roots.kept));
+    scan.known_segments(files)?;
+    let hot: Vec<u32> = files
+        .iter()
+        .filter(|key| !key.is_cold())
+        .map(|key| key.number)
+        .collect();
+    scan.walk(&hot)?;
+    scan.join_sequences()?;
+    Ok(Judged { scan, roots })
+}
+
 /// Walks the log and judges it.
-struct Scan {
+pub(crate) struct Scan {
     disk: Arc<dyn Disk>,
     node: NodeId,
-    kept: Vec<Checkpoint>,
-    table: SegmentTable,
+    /// Kept checkpoints, older first.
+    pub kept: Vec<Checkpoint>,
+    pub table: SegmentTable,
     ends: Vec<ShardEnd>,
     /// The first index of each shard that the walk met, and where the walk left it.
     walked: Vec<Option<(Index, ShardEnd)>>,
-    stretches: Vec<Stretch>,
-    leftovers: Vec<u32>,
+    pub stretches: Vec<Stretch>,
+    /// Files that no checkpoint names.
+    pub leftovers: Vec<SegmentKey>,
+    /// Files that only the older checkpoint names.
+    pub retired: Vec<SegmentKey>,
     /// The first segment to walk, and its base.
     from: (u32, u64),
     /// Checkpoints know that the log was synced up to here.
@@ -185,7 +211,7 @@ impl Scan {
                 .iter()
                 .rev()
                 .find(|s| s.base <= chosen.replay_from);
-            from = held.map_or(from, |segment| (segment.number, segment.base));
+            from = held.map_or(from, |segment| (segment.key.number, segment.base));
         }
         Scan {
             disk,
@@ -196,6 +222,7 @@ impl Scan {
             walked: vec![None; 128],
             stretches: Vec::new(),
             leftovers: Vec::new(),
+            retired: Vec::new(),
             from,
             floor,
             end_position: 0,
@@ -203,9 +230,15 @@ impl Scan {
         }
     }
 
-    fn missing(number: u32) -> StoreError {
+    /// The pages that the checkpoint in force names.
+    pub fn named_pages(&self) -> Bitmap {
+        let chosen = self.kept.last();
+        chosen.map_or_else(Bitmap::default, |checkpoint| checkpoint.pages.clone())
+    }
+
+    fn missing(key: SegmentKey) -> StoreError {
         StoreError::Corrupt {
-            file: segment_file(number),
+            file: key.file(),
             offset: 0,
             what: "the segment is missing".to_owned(),
             remedy: REMEDY_LOG,
@@ -213,14 +246,15 @@ impl Scan {
     }
 
     /// Segments below the replay: their seals tell what they hold.
-    fn known_segments(&mut self, files: &[u32]) -> Result<(), StoreError> {
+    fn known_segments(&mut self, files: &[SegmentKey]) -> Result<(), StoreError> {
         let Some(chosen) = self.kept.last() else {
+            self.leftovers = files.iter().copied().filter(|key| key.is_cold()).collect();
             return Ok(());
         };
         let known: Vec<_> = chosen
             .segments
             .iter()
-            .filter(|s| s.number < self.from.0)
+            .filter(|s| s.key.number < self.from.0)
             .cloned()
             .collect();
         let needed = |segment: &Segment| {
@@ -230,21 +264,18 @@ impl Scan {
                     .iter()
                     .any(|range| chosen.needs(range.shard, range.last))
         };
-        let is_known = |number: &u32| known.iter().any(|segment| segment.number == *number);
-        self.leftovers = files
-            .iter()
-            .filter(|n| **n < self.from.0 && !is_known(n))
-            .copied()
-            .collect();
-        if let Some(gone) = known
-            .iter()
-            .find(|s| !files.contains(&s.number) && needed(s))
-        {
-            return Err(Scan::missing(gone.number));
+        let is_walked = |key: &SegmentKey| !key.is_cold() && key.number >= self.from.0;
+        let is_known = |key: &SegmentKey| known.iter().any(|segment| segment.key == *key);
+        let others = files.iter().copied();
+        let others = others.filter(|key| !is_walked(key) && !is_known(key));
+        (self.retired, self.leftovers) =
+            others.partition(|key| self.kept.iter().any(|kept| kept.names(*key)));
+        if let Some(gone) = known.iter().find(|s| !files.contains(&s.key) && needed(s)) {
+            return Err(Scan::missing(gone.key));
         }
         for mut segment in known
             .into_iter()
-            .filter(|segment| files.contains(&segment.number))
+            .filter(|segment| files.contains(&segment.key))
         {
             segment.ranges = self.sealed_ranges(&segment)?;
             self.end_position = segment.end_position();
@@ -253,18 +284,18 @@ impl Scan {
         Ok(())
     }
 
-    fn open(&self, number: u32) -> Result<Arc<dyn DiskFile>, StoreError> {
-        let name = segment_file(number);
+    fn open(&self, key: SegmentKey) -> Result<Arc<dyn DiskFile>, StoreError> {
+        let name = key.file();
         self.disk.open(&name).map_err(StoreError::io(&name, "open"))
     }
 
     fn sealed_ranges(&self, segment: &Segment) -> Result<Vec<Range>, StoreError> {
         let at = SegmentAt {
             node: self.node,
-            number: segment.number,
+            key: segment.key,
             base: segment.base,
         };
-        let mut window = Window::new(self.open(segment.number)?, at.file(), 4096);
+        let mut window = Window::new(self.open(segment.key)?, at.file(), 4096);
         let offset = segment.seal.unwrap_or(0);
         match at.frame(&mut window, offset) {
             Ok((header, Kind::Seal, body)) => {
@@ -292,15 +323,15 @@ impl Scan {
         self.end_position = base;
         let last = files.last().copied().unwrap_or(0);
         if last < number && (self.kept.last().is_some() || !files.is_empty()) {
-            return Err(Scan::missing(number));
+            return Err(Scan::missing(SegmentKey::hot(number)));
         }
         while number <= last {
             if !files.contains(&number) {
-                return Err(Scan::missing(number));
+                return Err(Scan::missing(SegmentKey::hot(number)));
             }
             let at = SegmentAt {
                 node: self.node,
-                number,
+                key: SegmentKey::hot(number),
                 base,
             };
             let Some(segment) = self.segment(at, number == last)? else {
@@ -312,14 +343,14 @@ impl Scan {
             self.table.push(segment);
         }
         if self.end_position < self.floor {
-            return Err(Scan::missing(number));
+            return Err(Scan::missing(SegmentKey::hot(number)));
         }
         Ok(())
     }
 
     /// Walks one segment. `None`: the last one, whose header never became durable.
     fn segment(&mut self, at: SegmentAt, is_last: bool) -> Result<Option<Segment>, StoreError> {
-        let mut window = Window::new(self.open(at.number)?, at.file(), WINDOW_BYTES);
+        let mut window = Window::new(self.open(at.key)?, at.file(), WINDOW_BYTES);
         let header = window.bytes(0, SEGMENT_HEADER_BYTES as usize)?;
         match header.and_then(decode_segment_header) {
             Some(header) if header.version != u32::from(VERSION) => {
@@ -337,7 +368,7 @@ impl Scan {
                     Broken::Bad("the segment belongs to another node"),
                 ));
             }
-            Some(header) if header.number != at.number || header.base != at.base => {
+            Some(header) if header.segment != at.key || header.base != at.base => {
                 return Err(refuse(
                     &at,
                     12,
@@ -353,11 +384,11 @@ impl Scan {
                     let what = "the checksum of the segment header is wrong";
                     return Err(refuse(&at, 0, Broken::Bad(what)));
                 }
-                self.leftovers.push(at.number);
+                self.leftovers.push(at.key);
                 return Ok(None);
             }
         }
-        let mut segment = Segment::new(at.number, at.base);
+        let mut segment = Segment::new(at.key, at.base);
         let mut synced = at.base + SEGMENT_HEADER_BYTES;
         let torn = loop {
             let offset = segment.end;
@@ -394,7 +425,7 @@ impl Scan {
             self.tail = Some(Tail { synced, torn });
         }
         self.stretches.push(Stretch {
-            number: at.number,
+            number: at.key.number,
             base: at.base,
             start: SEGMENT_HEADER_BYTES,
             end: segment.seal.unwrap_or(segment.end),
@@ -443,7 +474,7 @@ impl Scan {
             };
             if *first > end.last.next() || walked.last < end.last {
                 return Err(StoreError::Corrupt {
-                    file: segment_file(self.from.0),
+                    file: SegmentKey::hot(self.from.0).file(),
                     offset: 0,
                     what: format!(
                         "the log holds frames {} to {}, the checkpoint ends with {}",
@@ -459,25 +490,31 @@ impl Scan {
         Ok(())
     }
 
+    /// What repairing the tail cuts off, if anything.
+    pub fn torn_note(&self) -> Option<String> {
+        let segment = self.table.segments.back()?;
+        self.tail.as_ref().filter(|tail| tail.torn)?;
+        let name = segment.key.file();
+        Some(format!(
+            "{name:?} ends at offset {} in a frame that was never confirmed; it is cut off",
+            segment.end
+        ))
+    }
+
     /// Writes the unsynced tail again, syncs it, seals the segment and gives unused room back.
     fn repair_tail(&mut self, notes: &mut Vec<String>) -> Result<(), StoreError> {
+        notes.extend(self.torn_note());
         let Some(tail) = self.tail.take() else {
             return Ok(());
         };
         let Some(segment) = self.table.segments.back_mut() else {
             return Ok(());
         };
-        let name = segment_file(segment.number);
+        let name = segment.key.file();
         let file = self
             .disk
             .open(&name)
             .map_err(StoreError::io(&name, "open"))?;
-        if tail.torn {
-            notes.push(format!(
-                "{name:?} ended at offset {} in a frame that was never confirmed; it was cut off",
-                segment.end
-            ));
-        }
         let known = tail.synced - segment.base;
         // The header belongs to the tail as long as no frame tells that it was synced.
         let mut from = if known == SEGMENT_HEADER_BYTES {

@@ -6,7 +6,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::Kind;
 use crate::frame::Frame;
-use crate::ids::{Index, NodeId, Shard};
+use crate::ids::{Index, NodeId, SegmentKey, Shard};
 use crate::reader::refuse;
 use crate::recovery::WINDOW_BYTES;
 use crate::window::{Broken, SegmentAt, Window};
@@ -58,7 +58,7 @@ impl Replay {
                 };
                 let at = SegmentAt {
                     node: self.node,
-                    number: stretch.number,
+                    key: SegmentKey::hot(stretch.number),
                     base: stretch.base,
                 };
                 let name = at.file();
@@ -71,7 +71,7 @@ impl Replay {
             };
             let at = SegmentAt {
                 node: self.node,
-                number: stretch.number,
+                key: SegmentKey::hot(stretch.number),
                 base: stretch.base,
             };
             let offset = stretch.start;

@@ -4,25 +4,23 @@ use crate::checkpoint::{Checkpoint, write_whole};
 use crate::disk::{Disk, read_all};
 use crate::error::{REMEDY_ROOT, StoreError};
 use crate::format::{VERSION, decode_node, encode_node};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, SegmentKey};
 
-/// Segment numbers, ascending.
-pub(crate) fn segment_files(disk: &dyn Disk) -> Result<Vec<u32>, StoreError> {
+/// The segments that lie there, ascending.
+pub(crate) fn segment_files(disk: &dyn Disk) -> Result<Vec<SegmentKey>, StoreError> {
     let names = disk.list("log").map_err(StoreError::io("log", "list"))?;
-    let numbers = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".log")?.parse().ok());
-    let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+    let keys = names.iter().filter_map(|name| SegmentKey::of_file(name));
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    Ok(keys)
 }
 
+/// `None`: the directory is still to be born.
 pub(crate) fn node_id(
     disk: &dyn Disk,
     names: &[String],
-    segments: &[u32],
-    newborn: NodeId,
-) -> Result<NodeId, StoreError> {
+    segments: &[SegmentKey],
+) -> Result<Option<NodeId>, StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt {
         file: "node".to_owned(),
         offset: 0,
@@ -36,15 +34,14 @@ pub(crate) fn node_id(
         if used || !segments.is_empty() {
             return Err(corrupt("the file with the node id is missing"));
         }
-        write_whole(disk, "node", &[&encode_node(newborn)])?;
-        return Ok(newborn);
+        return Ok(None);
     }
     let bytes = disk
         .open("node")
         .and_then(|file| read_all(&*file))
         .map_err(StoreError::io("node", "read"))?;
     match decode_node(&bytes) {
-        Some((version, node)) if version == u32::from(VERSION) => Ok(node),
+        Some((version, node)) if version == u32::from(VERSION) => Ok(Some(node)),
         Some((version, _)) => {
             let what = format!("a data directory of version {version}");
             Err(StoreError::Unsupported {
@@ -55,6 +52,12 @@ pub(crate) fn node_id(
         }
         None => Err(corrupt("the node id is not what was written")),
     }
+}
+
+/// Gives a directory its identity.
+pub(crate) fn beget(disk: &dyn Disk, newborn: NodeId) -> Result<NodeId, StoreError> {
+    write_whole(disk, "node", &[&encode_node(newborn)])?;
+    Ok(newborn)
 }
 
 /// The checkpoints that count.
@@ -71,7 +74,7 @@ impl Roots {
         disk: &dyn Disk,
         node: NodeId,
         names: &[String],
-        segments: &[u32],
+        segments: &[SegmentKey],
     ) -> Result<Roots, StoreError> {
         let mut sequences: Vec<u64> = names
             .iter()
@@ -107,7 +110,11 @@ impl Roots {
         }
         match refusal {
             // The log from its first segment on is as good as a checkpoint.
-            Some(damage) if roots.kept.is_empty() && segments.first() != Some(&1) => Err(damage),
+            Some(damage)
+                if roots.kept.is_empty() && segments.first() != Some(&SegmentKey::hot(1)) =>
+            {
+                Err(damage)
+            }
             Some(_) | None => Ok(roots),
         }
     }

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use crate::format::{Cut, SEGMENT_HEADER_BYTES};
-use crate::ids::{Index, Shard};
+use crate::ids::{Index, SegmentKey, Shard};
 
 /// How many bytes of a shard's frames lie between two points at most, plus one frame.
 pub(crate) const POINT_BYTES: u64 = 64 << 10;
@@ -31,7 +31,7 @@ pub(crate) struct Range {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
-    pub number: u32,
+    pub key: SegmentKey,
     pub base: u64,
     /// The offset where the next frame goes; behind the seal once there is one.
     pub end: u64,
@@ -41,9 +41,9 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub fn new(number: u32, base: u64) -> Segment {
+    pub fn new(key: SegmentKey, base: u64) -> Segment {
         Segment {
-            number,
+            key,
             base,
             end: SEGMENT_HEADER_BYTES,
             seal: None,
@@ -83,7 +83,7 @@ impl Segment {
     }
 
     /// The offset of a frame of the shard at or before `index`.
-    fn point(&self, shard: Shard, index: Index) -> Option<u64> {
+    pub fn point(&self, shard: Shard, index: Index) -> Option<u64> {
         let range = self.ranges.iter().find(|range| range.shard == shard)?;
         let delta = index.number().checked_sub(range.first.number())?;
         if index > range.last {
@@ -165,7 +165,7 @@ pub(crate) fn seal_room(segment_bytes: u64) -> u64 {
 }
 
 /// All segments, oldest first; the last one is being written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SegmentTable {
     pub segments: VecDeque<Segment>,
     /// Per shard the segments that hold its frames: (first index, segment number), ascending.
@@ -175,7 +175,7 @@ pub(crate) struct SegmentTable {
 /// Where to begin walking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
-    pub segment: u32,
+    pub segment: SegmentKey,
     pub base: u64,
     pub offset: u64,
     /// Nothing of the segment lies beyond.
@@ -185,7 +185,12 @@ pub(crate) struct Point {
 impl SegmentTable {
     pub fn push(&mut self, segment: Segment) {
         for range in &segment.ranges {
-            Self::hold(&mut self.holders, range.shard, range.first, segment.number);
+            Self::hold(
+                &mut self.holders,
+                range.shard,
+                range.first,
+                segment.key.number,
+            );
         }
         self.segments.push_back(segment);
     }
@@ -214,23 +219,23 @@ impl SegmentTable {
         let held = shard == Shard::LOG || active.ranges.iter().any(|range| range.shard == shard);
         active.note(shard, index, length);
         if !held {
-            Self::hold(&mut self.holders, shard, index, active.number);
+            Self::hold(&mut self.holders, shard, index, active.key.number);
         }
     }
 
     pub fn segment(&self, number: u32) -> Option<&Segment> {
-        let first = self.segments.front()?.number;
-        // Numbers have no gaps save where an unneeded segment in the middle went.
+        let first = self.segments.front()?.key.number;
+        // Numbers have no gaps save where segments in the middle went or became one.
         let guess = number.checked_sub(first)? as usize;
         match self.segments.get(guess) {
-            Some(segment) if segment.number == number => Some(segment),
+            Some(segment) if segment.key.number == number => Some(segment),
             Some(_) | None => {
                 let at = self
                     .segments
-                    .partition_point(|segment| segment.number < number);
+                    .partition_point(|segment| segment.key.number < number);
                 self.segments
                     .get(at)
-                    .filter(|segment| segment.number == number)
+                    .filter(|segment| segment.key.number == number)
             }
         }
     }
@@ -241,7 +246,7 @@ impl SegmentTable {
         let (_, number) = holders.get(after.checked_sub(1)?)?;
         let segment = self.segment(*number)?;
         Some(Point {
-            segment: segment.number,
+            segment: segment.key,
             base: segment.base,
             offset: segment.point(shard, index)?,
             end: segment.end,
@@ -263,13 +268,44 @@ impl SegmentTable {
             .collect()
     }
 
+    /// Where these segments lie next to each other, if they do, sealed.
+    pub fn run(&self, keys: &[SegmentKey]) -> Option<std::ops::Range<usize>> {
+        let first = keys.first()?;
+        let start = self
+            .segments
+            .iter()
+            .position(|segment| segment.key == *first)?;
+        let run = start..start + keys.len();
+        let found = self.segments.iter().skip(start).take(keys.len());
+        let sealed = found.clone().all(|segment| segment.seal.is_some());
+        (sealed && found.map(|segment| &segment.key).eq(keys)).then_some(run)
+    }
+
+    /// Puts a cold segment, or nothing, where these segments are; false if they are not there any
+    /// more.
+    pub fn replace(&mut self, keys: &[SegmentKey], cold: Option<Segment>) -> bool {
+        let Some(run) = self.run(keys) else {
+            return false;
+        };
+        let after = self.segments.split_off(run.end);
+        self.segments.truncate(run.start);
+        let segments = std::mem::take(&mut self.segments);
+        self.holders.clear();
+        segments
+            .into_iter()
+            .chain(cold)
+            .chain(after)
+            .for_each(|segment| self.push(segment));
+        true
+    }
+
     /// Takes out the sealed segments that end at or before `replay_from` and hold nothing at or
     /// above the low-water marks.
     pub fn take_unneeded(
         &mut self,
         replay_from: u64,
         needed: &dyn Fn(Shard, Index) -> bool,
-    ) -> Vec<u32> {
+    ) -> Vec<SegmentKey> {
         let mut gone = Vec::new();
         self.segments.retain(|segment| {
             let keep = segment.seal.is_none()
@@ -279,12 +315,12 @@ impl SegmentTable {
                     .iter()
                     .any(|range| needed(range.shard, range.last));
             if !keep {
-                gone.push(segment.number);
+                gone.push(segment.key);
             }
             keep
         });
         for holders in &mut self.holders {
-            holders.retain(|(_, number)| !gone.contains(number));
+            holders.retain(|(_, number)| !gone.iter().any(|key| key.number == *number));
         }
         gone
     }
@@ -295,7 +331,7 @@ mod tests {
     use super::*;
 
     fn filled() -> Segment {
-        let mut segment = Segment::new(3, 1000);
+        let mut segment = Segment::new(SegmentKey::hot(3), 1000);
         for n in 0..100 {
             segment.note(Shard::new(0), Index::new(50 + n), 10_000);
             segment.note(Shard::LOG, Index::ZERO, 104);
@@ -335,21 +371,21 @@ mod tests {
     fn unneeded_segments_go_wherever_they_lie() {
         let mut table = SegmentTable::default();
         for number in 1..=4 {
-            let mut segment = Segment::new(number, u64::from(number) * 100_000);
+            let mut segment = Segment::new(SegmentKey::hot(number), u64::from(number) * 100_000);
             segment.note(Shard::new(0), Index::new(u64::from(number)), 1000);
             segment.seal = (number < 4).then_some(segment.end);
             table.push(segment);
         }
         let gone = table.take_unneeded(400_000, &|_, last| last == Index::new(1));
-        assert_eq!(gone, [2, 3]);
+        assert_eq!(gone, [2, 3].map(SegmentKey::hot));
         assert_eq!(table.find(Shard::new(0), Index::new(2)), None);
         assert_eq!(
             table.find(Shard::new(0), Index::new(1)).map(|p| p.segment),
-            Some(1)
+            Some(SegmentKey::hot(1))
         );
         assert_eq!(
             table.find(Shard::new(0), Index::new(4)).map(|p| p.segment),
-            Some(4)
+            Some(SegmentKey::hot(4))
         );
         assert_eq!(table.lasts(), [(Shard::new(0), Index::new(4))]);
     }

@@ -25,6 +25,8 @@ pub enum Loss {
     Everything,
     /// Some unsynced pages whole, some in part, some directory changes, chosen by the seed.
     Some(u64),
+    /// The unsynced pages whose bits are set, counted over all files in the order of their making.
+    Pages(u64),
 }
 
 /// A disk in memory. Clones are the same disk.
@@ -42,6 +44,7 @@ struct State {
     steps: u64,
     syncs: u64,
     cut_at_step: Option<u64>,
+    full_from_step: Option<u64>,
     off: bool,
     fail_sync: Option<u64>,
     capacity_bytes: Option<u64>,
@@ -122,7 +125,7 @@ impl SimDisk {
 
     /// The disk as it is found after a crash, powered, unlocked, without planned faults.
     pub fn crash(&self, loss: Loss) -> SimDisk {
-        let mut state = self.lock_state().clone();
+        let mut state = self.lock_state().found();
         match loss {
             Loss::Nothing => {}
             Loss::Everything => {
@@ -149,8 +152,25 @@ impl SimDisk {
                     });
                 }
             }
+            Loss::Pages(lost) => {
+                let mut page = 0;
+                for file in &mut state.files {
+                    file.lose(&mut |len| match len {
+                        // The length stays.
+                        0 => Fate::Kept,
+                        _ => {
+                            page += 1;
+                            match lost >> (page - 1) & 1 {
+                                0 => Fate::Kept,
+                                _ => Fate::Lost,
+                            }
+                        }
+                    });
+                }
+            }
         }
         state.cut_at_step = None;
+        state.full_from_step = None;
         state.off = false;
         state.fail_sync = None;
         state.lies = false;
@@ -174,6 +194,20 @@ impl SimDisk {
     /// write at that step is torn.
     pub fn cut_power_at(&self, step: u64) {
         self.lock_state().cut_at_step = Some(step);
+    }
+
+    /// From the step with this number on no file can grow.
+    pub fn fill_up_at(&self, step: u64) {
+        self.lock_state().full_from_step = Some(step);
+    }
+
+    /// How many pages were written and not synced.
+    pub fn unsynced_pages(&self) -> usize {
+        self.lock_state()
+            .files
+            .iter()
+            .map(|file| file.dirty.len())
+            .sum()
     }
 
     /// The sync with this number fails and loses what it should have written.
@@ -298,6 +332,32 @@ impl SimFile {
 }
 
 impl State {
+    /// A copy without the contents of files that no name leads to.
+    fn found(&self) -> State {
+        let mut named = vec![false; self.files.len()];
+        let coming = self.unsynced.iter().filter_map(|change| match change {
+            Change::Create(_, file) => Some(file),
+            Change::Rename(..) | Change::Remove(_) => None,
+        });
+        let all = self.names.values().chain(self.durable_names.values());
+        all.chain(coming).for_each(|file| named[*file] = true);
+        let files = self
+            .files
+            .iter()
+            .zip(named)
+            .map(|(file, named)| match named {
+                true => file.clone(),
+                false => SimFile::default(),
+            });
+        State {
+            files: files.collect(),
+            names: self.names.clone(),
+            durable_names: self.durable_names.clone(),
+            unsynced: self.unsynced.clone(),
+            ..*self
+        }
+    }
+
     fn used(&self) -> u64 {
         let mut seen = vec![false; self.files.len()];
         self.names.values().for_each(|file| seen[*file] = true);
@@ -324,6 +384,13 @@ impl State {
 
     fn room(&self, file: usize, len: u64) -> io::Result<()> {
         let growth = len.saturating_sub(self.files[file].allocated);
+        if growth > 0
+            && self
+                .full_from_step
+                .is_some_and(|step| self.steps + 1 >= step)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         match self.capacity_bytes {
             Some(capacity) if growth > 0 && self.used() + growth > capacity => {
                 Err(io::ErrorKind::StorageFull.into())

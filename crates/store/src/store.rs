@@ -1,27 +1,30 @@
 //! The store as its owner sees it: nothing here blocks but opening and closing.
 
+mod merging;
+
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use crate::cache::{ReadCache, TailCache};
 use crate::checkpoint::ShardRow;
-use crate::contract::{
-    Class, Completion, Durability, Options, Recovered, RecoveredCheckpoint, ShardMark,
-};
+use crate::contract::{Class, Completion, Durability, Options, Recovered, ShardMark};
 use crate::disk::Disk;
-use crate::engine::{CheckpointOrder, Engine, Event, Next, Outbox, Pool, Task, Tasks};
+use crate::engine::{CheckpointOrder, Engine, Event, Next, Outbox};
 use crate::error::{AppendError, StoreError};
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::frame::Frame;
 use crate::ids::{Index, MessageId, Millis, NodeId, PageSlot, Shard, Term};
 use crate::log::Log;
 use crate::pages::{Bitmap, PAGE_BYTES, PageSlots};
+use crate::pool::{Pool, settled_below};
 use crate::queue::{Haste, Job, Pace, Queue};
 use crate::reader::Reader;
 use crate::recovery::{ShardEnd, recover};
-use crate::segment::seal_room;
+use crate::segment::{SegmentTable, seal_room};
 use crate::spares::Spares;
+use crate::tasks::{Task, Tasks};
 
 /// Threads that read back and write checkpoints.
 const POOL_THREADS: usize = 2;
@@ -46,7 +49,12 @@ pub struct Store {
     queue: Arc<Queue>,
     tasks: Arc<Tasks>,
     outbox: Arc<Outbox>,
+    table: Arc<Mutex<SegmentTable>>,
+    /// Below this log position neither kept checkpoint replays anything.
+    settled_below: Arc<AtomicU64>,
+    merging: bool,
     drive: Drive,
+    segment_bytes: u64,
     full: bool,
     poisoned: bool,
     checkpoint_bytes: u64,
@@ -108,18 +116,11 @@ impl Store {
             opened.next_segment,
             opened.next_base,
         )?;
-        let checkpoint = opened
-            .kept
-            .last_mut()
-            .map(|checkpoint| RecoveredCheckpoint {
-                state: std::mem::take(&mut checkpoint.state),
-                applied: checkpoint
-                    .shards
-                    .iter()
-                    .map(|row| (row.shard, row.applied))
-                    .collect(),
-                pages: checkpoint.pages.iter().collect(),
-            });
+        let checkpoint = opened.kept.last_mut().map(|checkpoint| {
+            let state = std::mem::take(&mut checkpoint.state);
+            checkpoint.recovered(state)
+        });
+        let settled = Arc::new(AtomicU64::new(settled_below(&opened.kept)));
         let page_maps = opened
             .kept
             .iter()
@@ -148,10 +149,16 @@ impl Store {
             reader: Reader::new(disk, node, table.clone()),
             pages,
             spares,
-            table,
+            table: table.clone(),
             tasks: tasks.clone(),
             outbox: outbox.clone(),
+            queue: queue.clone(),
             kept: Mutex::new(opened.kept),
+            retired: Mutex::new(opened.retired),
+            next_generation: AtomicU32::new(opened.next_generation),
+            settled_below: settled.clone(),
+            merge_bytes_per_second: options.merge_bytes_per_second,
+            merge_slice_bytes: options.merge_slice_bytes,
         };
         let shard = |end: &ShardEnd| ShardState {
             end: *end,
@@ -167,7 +174,11 @@ impl Store {
             queue,
             tasks,
             outbox,
+            table,
+            settled_below: settled,
+            merging: false,
             drive: Drive::Manual(Box::new(engine), Arc::new(pool)),
+            segment_bytes,
             full: false,
             poisoned: false,
             checkpoint_bytes: options.checkpoint_bytes,
@@ -430,6 +441,24 @@ impl Store {
                     self.bytes_since_checkpoint = self.checkpoint_bytes;
                     completions.push(Completion::CheckpointFailed(error));
                 }
+                Event::Merged {
+                    bytes_before,
+                    bytes_after,
+                } => {
+                    self.merging = false;
+                    completions.push(Completion::Merged {
+                        bytes_before,
+                        bytes_after,
+                    });
+                }
+                Event::MergeAbandoned => {
+                    self.merging = false;
+                    completions.push(Completion::MergeAbandoned);
+                }
+                Event::MergeFailed(error) => {
+                    self.merging = false;
+                    completions.push(Completion::MergeFailed(error));
+                }
                 Event::DiskFull => {
                     self.full = true;
                     completions.push(Completion::DiskFull);
@@ -447,7 +476,8 @@ impl Store {
         completions
     }
 
-    /// Without threads: does all work that waits, one group commit and every load.
+    /// Without threads: does all work that waits, one group commit, every load, and a slice of
+    /// making a cold segment.
     pub fn step(&mut self) {
         let Drive::Manual(engine, pool) = &mut self.drive else {
             return;
@@ -465,6 +495,9 @@ impl Store {
         while let Some(task) = self.tasks.take() {
             pool.perform(task);
         }
+        if let Some(task) = self.tasks.take_slow() {
+            pool.perform(task);
+        }
     }
 
     /// Without threads: does what the log thread does after a pause.
@@ -472,6 +505,9 @@ impl Store {
         let Drive::Manual(engine, _) = &mut self.drive else {
             return;
         };
+        if self.poisoned {
+            return;
+        }
         if let Err(fault) = engine.idle() {
             self.poisoned = true;
             self.outbox.push(Event::Fault(fault));
@@ -492,6 +528,9 @@ impl Store {
                 | Completion::PageLoaded { .. }
                 | Completion::Checkpointed
                 | Completion::CheckpointFailed(_)
+                | Completion::Merged { .. }
+                | Completion::MergeAbandoned
+                | Completion::MergeFailed(_)
                 | Completion::DiskFull
                 | Completion::DiskFreed => None,
             });

@@ -1,12 +1,13 @@
 //! Reads a segment through a moving buffer and finds frames in it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::disk::DiskFile;
 use crate::error::StoreError;
-use crate::format::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, Kind, NoHeader, segment_file};
+use crate::format::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, Kind, NoHeader};
 use crate::frame::{FRAME_MESSAGES_MAX, verify};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, SegmentKey};
 
 /// A part of a file in memory.
 pub(crate) struct Window {
@@ -16,6 +17,8 @@ pub(crate) struct Window {
     filled: usize,
     start: u64,
     chunk_bytes: usize,
+    /// How many were read so far.
+    pub read_bytes: u64,
 }
 
 impl Window {
@@ -28,6 +31,7 @@ impl Window {
             filled: 0,
             start: 0,
             chunk_bytes,
+            read_bytes: 0,
         }
     }
 
@@ -49,6 +53,7 @@ impl Window {
             }
             let read = self.file.read_at(&mut self.buffer[..wanted], offset);
             self.filled = read.map_err(StoreError::io(&self.name, "read"))?;
+            self.read_bytes += self.filled as u64;
             self.start = offset;
         }
         let from = (offset - self.start) as usize;
@@ -60,7 +65,7 @@ impl Window {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentAt {
     pub node: NodeId,
-    pub number: u32,
+    pub key: SegmentKey,
     pub base: u64,
 }
 
@@ -82,7 +87,7 @@ impl From<StoreError> for Broken {
 
 impl SegmentAt {
     pub fn file(&self) -> String {
-        segment_file(self.number)
+        self.key.file()
     }
 
     /// The header of the frame at `offset`, believed only when it belongs there.
@@ -97,7 +102,7 @@ impl SegmentAt {
                 return Err(Broken::Unknown(format!("a frame of version {version}")));
             }
         };
-        if !header.belongs(self.node, self.number, self.base + offset) {
+        if !header.belongs(self.node, self.key, self.base + offset) {
             return Err(Broken::Bad("a frame of another place lies here"));
         }
         let Some(kind) = Kind::from_disk(header.kind) else {
@@ -113,8 +118,15 @@ impl SegmentAt {
             ));
         }
         match kind {
-            Kind::Batch | Kind::Blank | Kind::Seal | Kind::MachineVersion => Ok((header, kind)),
-            Kind::Membership
+            Kind::Seal => Ok((header, kind)),
+            Kind::Cold if self.key.is_cold() => Ok((header, kind)),
+            Kind::Batch | Kind::Blank | Kind::MachineVersion if !self.key.is_cold() => {
+                Ok((header, kind))
+            }
+            Kind::Batch
+            | Kind::Blank
+            | Kind::MachineVersion
+            | Kind::Membership
             | Kind::Vote
             | Kind::Truncate
             | Kind::Install
@@ -147,6 +159,33 @@ impl SegmentAt {
         offset: u64,
     ) -> Result<Option<u64>, StoreError> {
         let mut highest = None;
+        self.headers_beyond(window, offset, &mut |_, header| {
+            highest = highest.max(Some(header.synced));
+            ControlFlow::Continue(())
+        })?;
+        Ok(highest)
+    }
+
+    /// Where the next header of this segment lies, from `offset` on.
+    pub fn frame_beyond(
+        &self,
+        window: &mut Window,
+        offset: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut next = None;
+        self.headers_beyond(window, offset, &mut |at, _| {
+            next = Some(at);
+            ControlFlow::Break(())
+        })?;
+        Ok(next)
+    }
+
+    fn headers_beyond(
+        &self,
+        window: &mut Window,
+        offset: u64,
+        see: &mut dyn FnMut(u64, &FrameHeader) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         let mut at = offset.next_multiple_of(8);
         // Magics are looked for a block at a time; a block ends with room for a whole header.
         const BLOCK_BYTES: usize = 32 << 10;
@@ -159,7 +198,7 @@ impl SegmentAt {
                     None if count > FRAME_HEADER_BYTES => {
                         count = (count / 2).max(FRAME_HEADER_BYTES)
                     }
-                    None => return Ok(highest),
+                    None => return Ok(()),
                 }
             };
             for (n, word) in block.chunks_exact(8).enumerate() {
@@ -171,9 +210,10 @@ impl SegmentAt {
             for candidate in candidates {
                 if let Some(bytes) = window.bytes(candidate, FRAME_HEADER_BYTES)?
                     && let Ok(header) = FrameHeader::decode(bytes)
-                    && header.belongs(self.node, self.number, self.base + candidate)
+                    && header.belongs(self.node, self.key, self.base + candidate)
+                    && see(candidate, &header).is_break()
                 {
-                    highest = highest.max(Some(header.synced));
+                    return Ok(());
                 }
             }
             at += step;

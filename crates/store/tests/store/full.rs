@@ -2,7 +2,7 @@
 
 use store::{AppendError, Class, Completion, Durability, Loss, SimDisk};
 
-use crate::script::{Life, check, frame, live};
+use crate::script::{Life, check, frame, live, live_with_cold};
 
 #[test]
 fn a_full_disk_is_drained_and_goes_on() {
@@ -69,5 +69,20 @@ fn whatever_room_there_is_nothing_confirmed_is_lost() {
         let after = disk.crash(Loss::Everything);
         after.set_capacity(None);
         check(&after, &told).unwrap_or_else(|error| panic!("{capacity} bytes: {error}"));
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_step_loses_nothing_and_goes_on_when_it_has_room() {
+    for live in [live, live_with_cold] {
+        let whole = SimDisk::new();
+        live(&whole);
+        for step in 1..=whole.steps() {
+            let disk = SimDisk::new();
+            disk.fill_up_at(step);
+            let told = live(&disk);
+            check(&disk.crash(Loss::Everything), &told)
+                .unwrap_or_else(|error| panic!("full from step {step}: {error}"));
+        }
     }
 }

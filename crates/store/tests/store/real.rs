@@ -181,3 +181,103 @@ fn threads_write_load_and_checkpoint_on_a_real_disk() {
     assert_eq!(recovered.notes, [""; 0]);
     drop(owner);
 }
+
+/// Each frame's first record is wanted for ever.
+fn wanted() -> Vec<MessageId> {
+    (1..=600)
+        .map(|n| MessageId::new(SHARD, Index::new(n), Slot::new(0)))
+        .collect()
+}
+
+impl Owner {
+    fn checkpoint(&mut self) {
+        let applied = self.append(Durability::Awaited);
+        self.wait_synced(applied);
+        let mark = ShardMark {
+            shard: SHARD,
+            applied,
+            low_water: Index::new(1),
+        };
+        self.store
+            .checkpoint(Vec::new(), &[mark], [], Millis(applied.number()));
+        self.wait(|completion| matches!(completion, Completion::Checkpointed).then_some(()));
+    }
+
+    fn merge(&mut self) {
+        let candidates = self.store.candidates();
+        let run: Vec<_> = candidates.iter().map(|candidate| candidate.key).collect();
+        assert!(run.len() >= 2, "{run:?}");
+        let last = candidates
+            .iter()
+            .flat_map(|c| &c.ranges)
+            .map(|range| range.2)
+            .max();
+        let live = wanted().into_iter().filter(|id| Some(id.index()) <= last);
+        self.store.merge(run, live.collect());
+    }
+}
+
+/// A merge that would take ten minutes keeps nobody waiting: neither the log, nor a read, nor the end.
+#[test]
+fn a_merge_is_slow_and_nobody_waits_for_it() {
+    let directory = Directory::new("merge");
+    let files = |ending: &str| {
+        let names = store::Disk::list(&*directory.disk(), "log").unwrap();
+        names.iter().filter(|name| name.ends_with(ending)).count()
+    };
+    let (mut slow, heard) = options();
+    slow.merge_bytes_per_second = 4 << 10;
+    slow.merge_slice_bytes = 64 << 10;
+    let (store, _) = Store::open(directory.disk(), slow).unwrap();
+    let mut owner = Owner {
+        store,
+        heard,
+        seen: VecDeque::new(),
+    };
+    for _ in 0..600 {
+        owner.append(Durability::Awaited);
+    }
+    (0..2).for_each(|_| owner.checkpoint());
+    owner.merge();
+    for tag in 0..20 {
+        let last = owner.append(Durability::Awaited);
+        owner.wait_synced(last);
+        owner
+            .store
+            .load(wanted()[tag as usize * 10..][..10].to_vec(), tag);
+        owner.wait(|c| matches!(c, Completion::Loaded { tag: of, .. } if *of == tag).then_some(()));
+        assert!(!owner.store.can_merge(), "it is still at work");
+    }
+    owner.store.close().unwrap();
+    assert_eq!(files(".cold"), 0);
+
+    // What was begun is gone, and is begun again.
+    let (mut owner, recovered) = open(&directory);
+    recovered.frames.for_each(|frame| assert!(frame.is_ok()));
+    assert_eq!(files(".draft"), 0);
+    owner.merge();
+    let (before, after) = owner.wait(|completion| match completion {
+        Completion::Merged {
+            bytes_before,
+            bytes_after,
+        } => Some((*bytes_before, *bytes_after)),
+        Completion::MergeAbandoned | Completion::MergeFailed(_) => panic!("{completion:?}"),
+        _ => None,
+    });
+    assert!(after * 5 < before, "{before} bytes became {after}");
+    let segments = files(".log");
+    (0..2).for_each(|_| owner.checkpoint());
+    assert!(files(".log") < segments && files(".cold") == 1);
+    owner.store.close().unwrap();
+
+    let (mut owner, recovered) = open(&directory);
+    recovered.frames.for_each(|frame| assert!(frame.is_ok()));
+    owner.store.load(wanted(), 7);
+    let same = owner.wait(|completion| match completion {
+        Completion::Loaded { records, .. } => Some(records.iter().all(|(id, record)| {
+            record.as_ref().unwrap()[..8] == id.index().number().to_le_bytes()
+        })),
+        _ => None,
+    });
+    assert!(same);
+}

@@ -15,6 +15,7 @@ pub fn options() -> Options {
     options.segment_bytes = 16 << 10;
     options.tail_bytes_max = 2 << 10;
     options.read_bytes_max = 2 << 10;
+    options.merge_slice_bytes = 2 << 10;
     options
 }
 
@@ -64,7 +65,25 @@ pub struct Told {
     pub appended: u64,
     pub synced: u64,
     pub checkpoints: u64,
+    pub merges: u64,
     pub faulted: bool,
+    /// The first of so many frames is wanted for ever; of the rest what the checkpoint calls wanted.
+    pub pinned_every: Option<u64>,
+}
+
+impl Told {
+    /// Nobody ever settles it.
+    pub fn is_pinned(&self, index: u64) -> bool {
+        self.pinned_every.is_some_and(|every| index % every == 1)
+    }
+}
+
+pub fn ids(indexes: impl Iterator<Item = u64>) -> Vec<MessageId> {
+    let slots = |index: u64| (0..records(index).len() as u16).map(move |slot| (index, slot));
+    indexes
+        .flat_map(slots)
+        .map(|(index, slot)| MessageId::new(SHARD, Index::new(index), Slot::new(slot)))
+        .collect()
 }
 
 /// The state in a checkpoint: applied, low water, then (slot, filling) of its pages.
@@ -95,6 +114,14 @@ fn decode_state(state: &[u8]) -> (u64, u64, Vec<(PageSlot, u8)>) {
 
 pub fn page(filling: u8) -> Vec<u8> {
     vec![filling; 100 + filling as usize * 31]
+}
+
+/// What lies in the files `log/…` with this ending.
+pub fn segments(disk: &SimDisk, ending: &str) -> Vec<String> {
+    let names = disk.names().into_iter();
+    names
+        .filter(|name| name.starts_with("log/") && name.ends_with(ending))
+        .collect()
 }
 
 /// A store that keeps the books.
@@ -145,15 +172,32 @@ impl Life {
             match completion {
                 Completion::Synced { index, .. } => self.told.synced = index.number(),
                 Completion::Checkpointed => self.told.checkpoints += 1,
+                Completion::Merged { .. } => self.told.merges += 1,
                 Completion::Fault(_) => self.told.faulted = true,
                 Completion::Loaded { .. }
                 | Completion::PageLoaded { .. }
+                | Completion::MergeAbandoned
+                | Completion::MergeFailed(_)
                 | Completion::CheckpointFailed(_)
                 | Completion::DiskFull
                 | Completion::DiskFreed => {}
             }
         }
         completions
+    }
+
+    /// Makes everything that can become cold one segment, if that is more than one.
+    pub fn merge_all(&mut self, wanted_from: u64) {
+        let candidates = self.store.candidates();
+        if candidates.len() < 2 || !self.store.can_merge() {
+            return;
+        }
+        let spans = candidates.iter().flat_map(|candidate| &candidate.ranges);
+        let indexes = spans.flat_map(|(_, first, last)| first.number()..=last.number());
+        let told = &self.told;
+        let live = ids(indexes.filter(|index| told.is_pinned(*index) || *index >= wanted_from));
+        let run = candidates.iter().map(|candidate| candidate.key).collect();
+        self.store.merge(run, live);
     }
 
     pub fn write_page(&mut self, filling: u8) {
@@ -167,15 +211,41 @@ impl Life {
 
     pub fn checkpoint(&mut self, low_water: u64) {
         let applied = self.told.appended;
+        let pinned = self.told.pinned_every.is_some();
         let mark = ShardMark {
             shard: SHARD,
             applied: Index::new(applied),
-            low_water: Index::new(low_water),
+            low_water: Index::new(if pinned { 1 } else { low_water }),
         };
         let state = encode_state(applied, low_water, &self.pages);
         let slots = self.pages.iter().map(|(slot, _)| *slot);
         self.store.checkpoint(state, &[mark], slots, Millis(0));
     }
+}
+
+/// The same with a message in a while that nobody settles: cold segments are made, and made again.
+pub fn live_with_cold(disk: &SimDisk) -> Told {
+    let Ok(mut life) = Life::begin(disk) else {
+        return Told::default();
+    };
+    life.told.pinned_every = Some(5);
+    let mut wanted_from = 1;
+    for n in 1..=90u64 {
+        life.append(Durability::Awaited);
+        if n.is_multiple_of(9) && life.store.can_checkpoint() {
+            wanted_from = n - 4;
+            life.write_page(n as u8);
+            life.checkpoint(wanted_from);
+        }
+        if n.is_multiple_of(3) {
+            life.merge_all(wanted_from);
+        }
+        life.step();
+        if life.told.faulted {
+            return life.told;
+        }
+    }
+    life.told
 }
 
 /// The life that every fault is tried on: several segments, pages, three checkpoints.
@@ -215,6 +285,7 @@ pub fn check(disk: &SimDisk, told: &Told) -> Result<(), String> {
     let again = Told {
         appended: last + 1,
         synced: last + 1,
+        pinned_every: told.pinned_every,
         ..Told::default()
     };
     check_once(&disk.crash(store::Loss::Everything), &again).map(|_| ())
@@ -255,11 +326,13 @@ fn check_once(disk: &SimDisk, told: &Told) -> Result<u64, String> {
     for (tag, (slot, _)) in pages.iter().enumerate() {
         store.load_page(*slot, tag as u64);
     }
-    let wanted: Vec<_> = (low_water.max(1)..=last)
-        .flat_map(|index| (0..records(index).len() as u16).map(move |slot| (index, slot)))
-        .map(|(index, slot)| MessageId::new(SHARD, Index::new(index), Slot::new(slot)))
-        .collect();
-    store.load(wanted, u64::MAX);
+    let is_pinning = told.pinned_every.is_some();
+    let first = if is_pinning { 1 } else { low_water.max(1) };
+    let is_wanted = |index: u64| index >= low_water || told.is_pinned(index);
+    store.load(
+        ids((first..=last).filter(|index| is_wanted(*index))),
+        u64::MAX,
+    );
     store.step();
     for completion in store.poll() {
         match completion {
@@ -284,6 +357,9 @@ fn check_once(disk: &SimDisk, told: &Told) -> Result<u64, String> {
             Completion::Synced { .. }
             | Completion::Checkpointed
             | Completion::CheckpointFailed(_)
+            | Completion::Merged { .. }
+            | Completion::MergeAbandoned
+            | Completion::MergeFailed(_)
             | Completion::DiskFull
             | Completion::DiskFreed => {}
         }
