@@ -74,6 +74,8 @@ pub struct Machine {
     /// Whether connection.open is behind us; until then there is channel 0 only.
     opened: bool,
     pub(crate) pending: BTreeMap<ChannelNumber, Pending>,
+    /// Octets in `pending`.
+    pub(crate) held: usize,
     pub(crate) finished: Assembly,
 }
 
@@ -98,6 +100,7 @@ impl Machine {
             channel_max: 1,
             opened: false,
             pending: BTreeMap::new(),
+            held: 0,
             finished: Assembly::default(),
         }
     }
@@ -128,27 +131,23 @@ impl Machine {
     /// The caller has sent channel.close: what comes is dropped until close-ok, save a crossing
     /// channel.close.
     pub fn discard_channel(&mut self, channel: ChannelNumber) {
-        self.pending.insert(channel, Pending::Discarding);
+        self.keep(channel, Pending::Discarding);
     }
 
     /// The caller has sent connection.close: what comes is dropped, save connection.close and
     /// close-ok.
     pub fn close_sent(&mut self) {
         self.pending.clear();
+        self.held = 0;
         if self.stage != Stage::Deaf {
             self.stage = Stage::Closing;
         }
     }
 
-    /// Octets kept for content that is not complete, for the caller's accounting. Costs a pass over
-    /// the channels concerned.
+    /// Octets kept for content that is not complete, for the caller's accounting.
     #[must_use]
     pub fn collected_octets(&self) -> usize {
-        let collected = |pending: &Pending| match pending {
-            Pending::Header(assembly) | Pending::Body(assembly) => assembly.octets.capacity(),
-            Pending::Skipping { .. } | Pending::Discarding => 0,
-        };
-        self.pending.values().map(collected).sum::<usize>() + self.finished.octets.capacity()
+        self.held + self.finished.octets.capacity()
     }
 
     /// Reads from `input`, all octets that came and were not consumed yet, up to the next event.

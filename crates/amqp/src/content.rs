@@ -5,7 +5,9 @@
 
 use crate::connection::{Advance, Machine, method_event};
 use crate::error::Malformed;
-use crate::event::{BODY_RESERVE_MAX, BODY_SIZE_MAX, Content, Event, MessageTooLarge};
+use crate::event::{
+    BODY_RESERVE_MAX, BODY_SIZE_MAX, COLLECTED_OCTETS_MAX, Content, Event, MessageTooLarge,
+};
 use crate::frame::{ChannelNumber, ContentHeader, FRAME_OVERHEAD, Frame, FrameKind, Split};
 use crate::method::{CLASS_BASIC, Method, leading_ids};
 use crate::properties::PropertiesRef;
@@ -25,6 +27,17 @@ pub(crate) enum Pending {
     },
     /// The caller has closed the channel; the peer does not know yet.
     Discarding,
+}
+
+impl Pending {
+    /// Octets that have come of it; the room for them is at most twice as large, or what a
+    /// header announced.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Pending::Header(assembly) | Pending::Body(assembly) => assembly.octets.len(),
+            Pending::Skipping { .. } | Pending::Discarding => 0,
+        }
+    }
 }
 
 /// Content in pieces: method payload, properties and body, one behind the other.
@@ -213,9 +226,36 @@ impl Machine {
             return self.violation(consumed, frame.channel, ids, Malformed::ChannelNotOpen);
         }
         let assembly = Assembly::begin(frame.payload);
-        self.pending
-            .insert(frame.channel, Pending::Header(assembly));
+        if let Err(cause) = self.room_for(&assembly) {
+            return self.violation(consumed, frame.channel, assembly.ids(), cause);
+        }
+        self.keep(frame.channel, Pending::Header(assembly));
         Advance::Absorbed { consumed }
+    }
+
+    /// Whether the unfinished content of all channels may grow by this.
+    fn room_for(&self, assembly: &Assembly) -> Result<(), Malformed> {
+        let message_size_max = usize::try_from(self.limits.message_size_max).unwrap_or(usize::MAX);
+        let octets_max = COLLECTED_OCTETS_MAX.max(message_size_max.saturating_mul(2));
+        if self.held.saturating_add(assembly.octets.len()) > octets_max {
+            return Err(Malformed::TooMuchUnfinished { octets_max });
+        }
+        Ok(())
+    }
+
+    /// Puts down what is under way on a channel, and counts it.
+    pub(crate) fn keep(&mut self, channel: ChannelNumber, pending: Pending) {
+        self.held += pending.held();
+        if let Some(before) = self.pending.insert(channel, pending) {
+            self.held -= before.held();
+        }
+    }
+
+    /// Takes up what is under way on a channel.
+    fn lift(&mut self, channel: ChannelNumber) -> Option<Pending> {
+        let pending = self.pending.remove(&channel)?;
+        self.held -= pending.held();
+        Some(pending)
     }
 
     /// Takes the channel's state out, and puts the next one back if there is one.
@@ -226,7 +266,7 @@ impl Machine {
         consumed: usize,
     ) -> Advance<'a> {
         let channel = frame.channel;
-        match self.pending.remove(&channel) {
+        match self.lift(channel) {
             Some(Pending::Header(assembly)) => self.header(assembly, kind, frame, consumed),
             Some(Pending::Body(assembly)) => self.body(assembly, kind, frame, consumed),
             Some(Pending::Skipping {
@@ -245,7 +285,7 @@ impl Machine {
                         method_id,
                         remaining,
                     };
-                    self.pending.insert(channel, skipping);
+                    self.keep(channel, skipping);
                 }
                 Advance::Absorbed { consumed }
             }
@@ -275,7 +315,7 @@ impl Machine {
                 method_id,
                 remaining: body_size,
             };
-            self.pending.insert(channel, skipping);
+            self.keep(channel, skipping);
             let refused = MessageTooLarge {
                 channel,
                 class_id,
@@ -316,7 +356,10 @@ impl Machine {
             self.finished = assembly;
             return Advance::Assembled { consumed, channel };
         }
-        self.pending.insert(channel, Pending::Body(assembly));
+        if let Err(cause) = self.room_for(&assembly) {
+            return self.violation(consumed, channel, assembly.ids(), cause);
+        }
+        self.keep(channel, Pending::Body(assembly));
         Advance::Absorbed { consumed }
     }
 
@@ -330,7 +373,7 @@ impl Machine {
         if let Some(method @ Method::ChannelCloseOk) = method {
             return method_event(consumed, frame.channel, method);
         }
-        self.pending.insert(frame.channel, Pending::Discarding);
+        self.keep(frame.channel, Pending::Discarding);
         match method {
             Some(method @ Method::ChannelClose { .. }) => {
                 method_event(consumed, frame.channel, method)

@@ -277,6 +277,8 @@ pub enum Malformed {
     BodySize { declared: u64 },
     /// Content is under way on more channels than may be open, so some of them are not. 504.
     ChannelNotOpen,
+    /// Unfinished content takes more than [`crate::event::COLLECTED_OCTETS_MAX`]. 506.
+    TooMuchUnfinished { octets_max: usize },
 }
 
 impl Malformed {
@@ -298,6 +300,7 @@ impl Malformed {
             | Malformed::BodyExpected => ReplyCode::UnexpectedFrame,
             Malformed::UnknownMethod { .. } => ReplyCode::CommandInvalid,
             Malformed::ChannelNotOpen => ReplyCode::ChannelError,
+            Malformed::TooMuchUnfinished { .. } => ReplyCode::ResourceError,
         }
     }
 }
@@ -365,6 +368,12 @@ impl fmt::Display for Malformed {
                 "content body size {declared} exceeds maximum allowed size {}",
                 crate::event::BODY_SIZE_MAX
             ),
+            Malformed::TooMuchUnfinished { octets_max } => {
+                write!(
+                    f,
+                    "unfinished content of all channels exceeds {octets_max} octets"
+                )
+            }
             Malformed::ChannelNotOpen => f.write_str("expected 'channel.open'"),
         }
     }

@@ -11,6 +11,11 @@ pub const BODY_SIZE_MAX: u64 = 512 * 1024 * 1024;
 /// come.
 pub const BODY_RESERVE_MAX: u64 = 1024 * 1024;
 
+/// Octets of the unfinished content of all channels of a connection together, or two of the
+/// largest messages if that is more. Beyond it the connection ends: without it each of 2047
+/// channels could keep a body that is never finished.
+pub const COLLECTED_OCTETS_MAX: usize = 128 * 1024 * 1024;
+
 /// What the caller allows and provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

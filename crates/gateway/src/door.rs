@@ -60,6 +60,21 @@ impl Alarms {
     }
 }
 
+/// The file system of the data directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Disk {
+    pub total_bytes: u64,
+    pub free_bytes: u64,
+}
+
+impl Disk {
+    /// From 0 to 1.
+    pub fn used_ratio(self) -> f64 {
+        let total = self.total_bytes.max(1);
+        total.saturating_sub(self.free_bytes) as f64 / total as f64
+    }
+}
+
 /// The two ends of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Peer {
@@ -121,10 +136,22 @@ impl<'a> Context<'a> {
     }
 }
 
+/// What a peer can make its link hold before its door knows who it is: bytes left unread and bytes
+/// not sent. Every frame by which a peer makes itself known is smaller.
+pub const STRANGER_BYTES_MAX: usize = 8 * 1024;
+/// A door answers a peer that it does not know no further while more than this is not sent; with
+/// the answer that goes beyond it, and what of a portion is unread, that is below
+/// [`STRANGER_BYTES_MAX`].
+pub const STRANGER_UNSENT_BYTES_MAX: usize = 1024;
+
 /// The sockets as a door sees them. A session that has gone is passed over silently.
 pub trait Links {
     /// The buffer of bytes to send; append to it.
     fn out(&mut self, session: SessionId) -> &mut Vec<u8>;
+    /// The door knows the peer from now on. Until then the link is read in small portions, and
+    /// not while anything waits to be sent: see [`STRANGER_BYTES_MAX`]. Links that are no sockets
+    /// make no such difference.
+    fn admit(&mut self, _session: SessionId) {}
     /// How many bytes wait to be sent.
     fn unsent(&self, session: SessionId) -> usize;
     /// Ends the connection. The door hears `closed` afterwards in any case.
@@ -181,6 +208,9 @@ pub trait Door {
     /// What the server is short of has changed. It is told once per change, to every door; a door
     /// is made when nothing is short.
     fn alarmed(&mut self, _alarms: Alarms, _cx: &mut Context<'_>) {}
+
+    /// How full the disk is, as was just measured; it is looked at while there is work.
+    fn disk_measured(&mut self, _disk: Disk) {}
 
     /// The server stops: peers are told if the wire has a word for it. Every connection is closed
     /// when what was written is sent, and its door hears `closed`.

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::reader::check_limit;
 use crate::{Identity, Malformed};
 
 /// The size that a negotiated 0 stands for, and the largest that fits the signed 16-bit index.
@@ -90,14 +91,24 @@ pub(crate) struct UnmarshalCache {
     /// Grows to the highest index seen. An empty slot reads as null, as in Java: a sender that
     /// gave up on a frame has counted the values in it as sent.
     values: Vec<Option<Identity>>,
+    /// Bytes of the texts in `values`.
+    text_bytes: usize,
+    bytes_max: usize,
 }
 
 impl UnmarshalCache {
-    pub(crate) fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize, bytes_max: usize) -> Self {
         Self {
             slots: slots.clamp(1, CACHE_SLOTS_DEFAULT),
             values: Vec::new(),
+            text_bytes: 0,
+            bytes_max,
         }
+    }
+
+    /// Sets what it may hold, in slots and texts.
+    pub(crate) fn allow_bytes(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
     }
 
     pub(crate) fn store(&mut self, index: i16, value: Option<Identity>) -> Result<(), Malformed> {
@@ -108,11 +119,21 @@ impl UnmarshalCache {
             .ok()
             .filter(|&slot| slot < self.slots)
             .ok_or(Malformed::CacheIndex { index })?;
-        if slot >= self.values.len() {
-            self.values.resize(slot + 1, None);
+        let text_bytes = |value: &Option<Identity>| value.as_ref().map_or(0, Identity::text_bytes);
+        let replaced = self.values.get(slot).map_or(0, text_bytes);
+        let held = self.text_bytes.saturating_sub(replaced) + text_bytes(&value);
+        let count = self.values.len().max(slot + 1);
+        let room = count.next_power_of_two();
+        let bytes = room * size_of::<Option<Identity>>() + held;
+        check_limit("cache", bytes, self.bytes_max)?;
+        if count > self.values.len() {
+            // What is reserved is what was counted.
+            self.values.reserve_exact(room - self.values.len());
+            self.values.resize(count, None);
         }
-        if let Some(held) = self.values.get_mut(slot) {
-            *held = value;
+        if let Some(place) = self.values.get_mut(slot) {
+            *place = value;
+            self.text_bytes = held;
         }
         Ok(())
     }
@@ -130,7 +151,7 @@ impl UnmarshalCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ConnectionId, JavaString};
+    use crate::{CACHE_BYTES_MAX, ConnectionId, JavaString};
 
     fn identity(number: usize) -> Option<Identity> {
         let value = JavaString::from(format!("ID:{number}"));
@@ -140,7 +161,7 @@ mod tests {
     #[test]
     fn indices_wrap_and_evict_the_oldest() {
         let mut sender = MarshalCache::new(128);
-        let mut receiver = UnmarshalCache::new(128);
+        let mut receiver = UnmarshalCache::new(128, CACHE_BYTES_MAX);
         for number in 0..1000 {
             sender.begin_frame();
             let index = sender.issue(identity(number));
@@ -173,7 +194,7 @@ mod tests {
 
     #[test]
     fn indices_outside_the_size_are_refused() {
-        let mut receiver = UnmarshalCache::new(4);
+        let mut receiver = UnmarshalCache::new(4, CACHE_BYTES_MAX);
         assert_eq!(
             receiver.store(4, None),
             Err(Malformed::CacheIndex { index: 4 })
@@ -185,5 +206,28 @@ mod tests {
         assert_eq!(receiver.store(NOT_CACHED, None), Ok(()));
         assert_eq!(receiver.held(0), Ok(None), "an empty slot is null");
         assert_eq!(receiver.held(4), Err(Malformed::CacheIndex { index: 4 }));
+    }
+
+    #[test]
+    fn what_is_held_is_limited_in_bytes() {
+        let slot = size_of::<Option<Identity>>();
+        let mut receiver = UnmarshalCache::new(1024, 4 * slot + 10);
+        let refused = |bytes| {
+            Err(Malformed::LimitExceeded {
+                what: "cache",
+                size: bytes,
+                limit: 4 * slot + 10,
+            })
+        };
+        // An index alone makes room up to it.
+        assert_eq!(receiver.store(4, None), refused(8 * slot));
+        assert_eq!(receiver.store(3, identity(1)), Ok(()));
+        assert_eq!(receiver.store(0, identity(22)), Ok(()));
+        assert_eq!(receiver.store(1, identity(3)), refused(4 * slot + 13));
+        // What is replaced does not count.
+        assert_eq!(receiver.store(3, None), Ok(()));
+        assert_eq!(receiver.store(1, identity(3)), Ok(()));
+        receiver.allow_bytes(CACHE_BYTES_MAX);
+        assert_eq!(receiver.store(1023, identity(1)), Ok(()));
     }
 }

@@ -4,7 +4,9 @@ use crate::cache::UnmarshalCache;
 use crate::command::Command;
 use crate::frame::{SIZE_PREFIX_BYTES, split_frame};
 use crate::input::Input;
-use crate::limits::UNAUTHENTICATED_FRAME_BYTES_MAX;
+use crate::limits::{
+    CACHE_BYTES_MAX, UNAUTHENTICATED_CACHE_BYTES_MAX, UNAUTHENTICATED_FRAME_BYTES_MAX,
+};
 use crate::loose::LooseReader;
 use crate::negotiate::{Negotiated, VERSION_MAX};
 use crate::reader::ReadState;
@@ -36,6 +38,7 @@ pub struct Decoder {
     state: ReadState,
     encoding: Encoding,
     frame_bytes_max: usize,
+    cache_bytes_max: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,7 @@ impl Decoder {
             state: ReadState::new(VERSION_MAX, limits),
             encoding: Encoding::Unnegotiated,
             frame_bytes_max: UNAUTHENTICATED_FRAME_BYTES_MAX,
+            cache_bytes_max: UNAUTHENTICATED_CACHE_BYTES_MAX,
         }
     }
 
@@ -60,7 +64,9 @@ impl Decoder {
     pub fn switch(&mut self, negotiated: &Negotiated) {
         self.state.version = negotiated.version;
         self.state.stack_traces = negotiated.stack_traces;
-        self.state.cache = negotiated.cache_slots.map(UnmarshalCache::new);
+        let bytes_max = self.cache_bytes_max;
+        let cache = |slots| UnmarshalCache::new(slots, bytes_max);
+        self.state.cache = negotiated.cache_slots.map(cache);
         self.encoding = if negotiated.tight_encoding {
             Encoding::Tight
         } else {
@@ -68,9 +74,14 @@ impl Decoder {
         };
     }
 
-    /// Sets the largest frame, without its size prefix: raise it once the peer has authenticated.
+    /// Sets the largest frame, without its size prefix, once the peer has authenticated; it may
+    /// also use the cache as it likes from now on.
     pub fn allow_frames_of(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
+        self.cache_bytes_max = CACHE_BYTES_MAX;
+        if let Some(cache) = &mut self.state.cache {
+            cache.allow_bytes(CACHE_BYTES_MAX);
+        }
     }
 
     /// Decodes the first frame of `bytes`; none if it is not complete yet.

@@ -205,6 +205,30 @@ choice! {
     }
 }
 
+impl Identity {
+    /// Bytes of its names, which it may share with others.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let name = match self {
+            Self::Consumer(id) => &id.connection_id,
+            Self::Producer(id) => &id.connection_id,
+            Self::Session(id) => &id.connection_id,
+            Self::Connection(id) => &id.value,
+            Self::Broker(id) => &id.value,
+            Self::Destination(destination) => &destination.physical_name,
+            Self::Transaction(TransactionId::Local(id)) => {
+                let connection = id.connection_id.as_ref();
+                return connection.map_or(0, |id| id.value.as_bytes().len());
+            }
+            Self::Transaction(TransactionId::Xa(id)) => {
+                let parts = [&id.global_transaction_id, &id.branch_qualifier];
+                let bytes = parts.map(|part| part.as_ref().map_or(0, |part| part.len()));
+                return bytes.iter().sum();
+            }
+        };
+        name.as_bytes().len()
+    }
+}
+
 macro_rules! cacheable {
     ($($variant:ident($of:ty)),* $(,)?) => {
         $(

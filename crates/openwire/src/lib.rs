@@ -40,8 +40,6 @@
 //!   which the type system of the original would allow.
 //! - The pre-marshalled form of nested messages, for which tight reserves a bit, is refused. No
 //!   known client writes it.
-//! - The cache is bounded in values, not in bytes: a peer may fill its slots with strings as long
-//!   as its frames allow.
 //! - Records carry no stack traces.
 
 pub mod body;
@@ -77,8 +75,8 @@ pub use encoder::Encoder;
 pub use frame::{SIZE_PREFIX_BYTES, split_frame};
 pub use ids::*;
 pub use limits::{
-    ARRAY_ELEMENTS_MAX, LOOSE_STRING_BYTES_MAX, Limits, TIGHT_STRING_BYTES_MAX,
-    UNAUTHENTICATED_FRAME_BYTES_MAX,
+    ARRAY_ELEMENTS_MAX, CACHE_BYTES_MAX, LOOSE_STRING_BYTES_MAX, Limits, TIGHT_STRING_BYTES_MAX,
+    UNAUTHENTICATED_CACHE_BYTES_MAX, UNAUTHENTICATED_FRAME_BYTES_MAX,
 };
 pub use malformed::{Malformed, Unencodable};
 pub use negotiate::{Negotiated, VERSION_MAX, WireFormatOptions, negotiate};

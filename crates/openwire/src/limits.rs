@@ -1,7 +1,16 @@
 //! The ceilings a decoder applies before it allocates anything.
 
-/// Largest frame, size prefix excluded, that a peer may send before it has authenticated.
-pub const UNAUTHENTICATED_FRAME_BYTES_MAX: usize = 8 * 1024;
+/// Largest frame, size prefix excluded, that a peer may send before it has authenticated. With
+/// [`UNAUTHENTICATED_CACHE_BYTES_MAX`] and the 2 KB of recent names it stays below 8 KB.
+pub const UNAUTHENTICATED_FRAME_BYTES_MAX: usize = 5 * 1024;
+
+/// What the unmarshalling cache may hold before its peer has authenticated: the id of a connection
+/// and little else goes through it until then.
+pub const UNAUTHENTICATED_CACHE_BYTES_MAX: usize = 1024;
+
+/// What the unmarshalling cache may hold afterwards: its slots and the texts in them. All slots
+/// of a Java client, with ids of 200 bytes, take less.
+pub const CACHE_BYTES_MAX: usize = 8 << 20;
 
 /// The lengths a plain string field can carry: an unsigned 16-bit length when loose.
 pub const LOOSE_STRING_BYTES_MAX: usize = 65_535;

@@ -114,9 +114,9 @@ fn the_size_prefix_alone_decides_about_oversized_frames() {
     let mut decoder = decoder(&Negotiated::CANONICAL);
     let limit = UNAUTHENTICATED_FRAME_BYTES_MAX;
     let prefix = |size: i32| size.to_be_bytes();
-    assert_eq!(decoder.feed(&prefix(8192)), Ok(None));
-    let too_large = Malformed::FrameTooLarge { size: 8193, limit };
-    assert_eq!(decoder.feed(&prefix(8193)), Err(too_large));
+    assert_eq!(decoder.feed(&prefix(5120)), Ok(None));
+    let too_large = Malformed::FrameTooLarge { size: 5121, limit };
+    assert_eq!(decoder.feed(&prefix(5121)), Err(too_large));
     assert_eq!(
         decoder.feed(&prefix(0)),
         Err(Malformed::FrameSize { size: 0 })

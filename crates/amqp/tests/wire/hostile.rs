@@ -2,9 +2,12 @@
 //! in a panic, and never in more memory than what came.
 
 use amqp::encode;
+use amqp::event::COLLECTED_OCTETS_MAX;
 use amqp::frame::{Frame, Split};
+use amqp::tune::Tuning;
 use amqp::{
-    BasicProperties, ChannelNumber, Event, FrameMax, Method, PropertiesRef, Step, TableRef,
+    BasicProperties, ChannelNumber, Event, FrameMax, Method, PropertiesRef, ReplyCode, Step,
+    TableRef,
 };
 
 use crate::machine::{FRAME_MAX, feed, running};
@@ -188,4 +191,54 @@ fn noise_is_survived() {
         feed(&mut machine, &noise, 50);
         assert!(machine.collected_octets() <= 21_000);
     }
+}
+
+#[test]
+fn unfinished_content_has_a_ceiling_over_all_channels() {
+    let frame_max = FrameMax::new(FRAME_MAX).unwrap();
+    let publish = Method::BasicPublish {
+        exchange: "",
+        routing_key: "q",
+        mandatory: false,
+        immediate: false,
+    };
+    let mut machine = running(0);
+    machine.set_message_size_max(16 << 20);
+    machine.tuned(&Tuning {
+        channel_max: 2047,
+        frame_max,
+        heartbeat_s: 0,
+    });
+    let body = vec![0; 4 << 20];
+    let mut refused = None;
+    for channel in 1..=200 {
+        let mut input = Vec::new();
+        let properties = BasicProperties::default().to_bytes().unwrap();
+        let number = ChannelNumber(channel);
+        encode::content(&mut input, number, &publish, &properties, &body, frame_max);
+        let mut rest = &input[..input.len() - 1];
+        while let Step::Event { consumed, event } = machine.step(rest) {
+            let Event::Malformed(violation) = event else {
+                panic!("content that is not whole is told: {event:?}")
+            };
+            refused.get_or_insert((channel, violation.code(), violation.text()));
+            rest = &rest[consumed..];
+        }
+        assert!(machine.collected_octets() <= COLLECTED_OCTETS_MAX);
+        if refused.is_some() {
+            break;
+        }
+    }
+    let (channel, code, text) = refused.expect("two hundred bodies are too many");
+    assert!(channel > 8, "{channel} bodies are not too many");
+    assert_eq!(code, ReplyCode::ResourceError);
+    assert_eq!(
+        text,
+        "RESOURCE_ERROR - unfinished content of all channels exceeds 134217728 octets"
+    );
+    assert_eq!(
+        machine.collected_octets(),
+        0,
+        "all of it goes with the refusal"
+    );
 }

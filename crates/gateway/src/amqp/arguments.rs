@@ -124,9 +124,7 @@ pub(super) fn queue_options(name: &str, table: TableRef<'_>) -> Result<QueueOpti
         }
     }
     if let Some(key) = OTHER_TYPES.iter().find(|key| table.find(key).is_some()) {
-        return Err(Fault::precondition(format!(
-            "invalid arg '{key}' for {thing} of queue type rabbit_classic_queue"
-        )));
+        return Err(not_of_classic(key, &thing));
     }
     let number = |key: &str| {
         table
@@ -241,6 +239,12 @@ fn not_integer(value: ValueRef<'_>) -> String {
     format!("\"expected integer, got {}\"", value.type_name())
 }
 
+fn not_of_classic(key: &str, thing: &str) -> Fault {
+    Fault::precondition(format!(
+        "invalid arg '{key}' for {thing} of queue type rabbit_classic_queue"
+    ))
+}
+
 fn unacceptable(value: ValueRef<'_>) -> String {
     format!("{{unacceptable_type,{}}}", value.type_name())
 }
@@ -260,19 +264,35 @@ pub(super) fn alternate(name: &str, table: TableRef<'_>) -> Result<Option<Arc<st
     }
 }
 
-/// The priority of a consumer; other arguments of consume are ignored.
+/// Arguments of consumers of streams only.
+const STREAM_CONSUMERS: &[&str] = &[
+    "x-stream-offset",
+    "x-stream-filter",
+    "x-stream-match-unfiltered",
+];
+
+/// The priority of a consumer. Of the other arguments of consume, RabbitMQ checks one that has
+/// lost its effect, refuses those of another queue type, and ignores what it does not know.
 pub(super) fn consumer_priority(queue: &str, table: TableRef<'_>) -> Result<i32, Fault> {
     const KEY: &str = "x-priority";
+    const IDLE: &str = "x-cancel-on-ha-failover";
+    let thing = fault::queue(queue);
+    match table.find(IDLE) {
+        None | Some(ValueRef::Bool(_)) => {}
+        Some(other) => return Err(Fault::invalid_argument(IDLE, &thing, &unacceptable(other))),
+    }
+    if let Some(key) = STREAM_CONSUMERS
+        .iter()
+        .find(|key| table.find(key).is_some())
+    {
+        return Err(not_of_classic(key, &thing));
+    }
     let Some(value) = table.find(KEY) else {
         return Ok(0);
     };
     match value.as_int() {
         Some(number) => Ok(number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32),
-        None => Err(Fault::invalid_argument(
-            KEY,
-            &fault::queue(queue),
-            &not_integer(value),
-        )),
+        None => Err(Fault::invalid_argument(KEY, &thing, &not_integer(value))),
     }
 }
 
@@ -316,6 +336,37 @@ mod tests {
             (&*dead_letter.address, dead_letter.key.as_deref()),
             ("", Some("dead"))
         );
+    }
+
+    #[test]
+    fn a_consumer_has_few_arguments() {
+        let priority = |key: &'static str, value: Value| {
+            let bytes = Table::new().with(key, value).to_bytes();
+            let table = TableRef::parse(&bytes).unwrap();
+            consumer_priority("q", table).map_err(|fault| fault.text.to_string())
+        };
+        assert_eq!(priority("x-priority", Value::I32(7)), Ok(7));
+        assert_eq!(
+            priority("x-cancel-on-ha-failover", Value::Bool(true)),
+            Ok(0)
+        );
+        assert_eq!(priority("mine", Value::I32(7)), Ok(0));
+        for (key, value, text) in [
+            (
+                "x-stream-offset",
+                Value::I32(5),
+                "invalid arg 'x-stream-offset' for queue 'q' in vhost '/' of queue type \
+                 rabbit_classic_queue",
+            ),
+            (
+                "x-cancel-on-ha-failover",
+                "no".into(),
+                "invalid arg 'x-cancel-on-ha-failover' for queue 'q' in vhost '/': \
+                 {unacceptable_type,longstr}",
+            ),
+        ] {
+            assert_eq!(priority(key, value), Err(text.to_owned()));
+        }
     }
 
     #[test]

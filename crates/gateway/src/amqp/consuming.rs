@@ -3,7 +3,7 @@
 use amqp::{Method, TableRef, encode};
 use broker::event::Answer;
 use broker::id::ConsumerId;
-use broker::pass::{Command, ConsumerOptions, Credit, Mode, Sharing};
+use broker::pass::{Command, ConsumerOptions, Credit, Mode, Sharing, TakeOver};
 use broker::refusal::Refusal;
 
 use super::arguments;
@@ -154,7 +154,7 @@ impl Conversation {
         let sharing = match (asked.exclusive, single_active) {
             (true, true) => return Err(Fault::exclusive_use(&name)),
             (true, false) => Sharing::Sole,
-            (false, true) => Sharing::Active,
+            (false, true) => Sharing::Active(TakeOver::FromNobody),
             (false, false) => Sharing::Shared,
         };
         let settling = match asked.mode {

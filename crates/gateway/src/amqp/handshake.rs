@@ -124,6 +124,7 @@ impl Conversation {
         match known {
             Some(user) => {
                 self.user = Some(user);
+                turn.cx.links.admit(self.session);
                 self.stage = Stage::Tuning;
                 self.send(0, &turn.settings.offer().tune(), turn);
             }

@@ -16,8 +16,7 @@
 //! - Nothing a peer can grow is without a limit of `settings.rs` or of the wire crate.
 //!
 //! Caveats: one virtual host; no transactions, no direct reply-to, no quorum queues, streams,
-//! length limits or priorities yet (`docs/protocols/amqp.md` lists everything). Extra routing keys
-//! (`CC`, `BCC`) are forgotten when a message is dead-lettered without a key of its own. Without a
+//! length limits or priorities yet (`docs/protocols/amqp.md` lists everything). Without a
 //! prefetch limit a consumer gets at most a million unsettled deliveries.
 
 mod arguments;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use amqp::{BasicProperties, Content, Method, ReplyCode, TableRef, ValueRef, encode};
 use broker::id::Millis;
 use broker::pass::Publish;
-use broker::record::Envelope;
+use broker::record::{Copies, Envelope};
 use broker::topology::Address;
 
 use super::channel::Target;
@@ -52,12 +52,9 @@ impl Conversation {
             .expiration
             .map(|text| expiry(text, turn.cx.now))
             .transpose()?;
-        let copies = properties
-            .headers
-            .map(Copies::of)
-            .transpose()?
-            .unwrap_or_default();
-        let raw = match copies.without_hidden(&properties) {
+        let extra = properties.headers.map(ExtraKeys::of).transpose()?;
+        let extra = extra.unwrap_or_default();
+        let raw = match extra.without_hidden(&properties) {
             None => Cow::Borrowed(content.properties.as_bytes()),
             Some(stripped) => Cow::Owned(stripped),
         };
@@ -66,17 +63,16 @@ impl Conversation {
             persistent: properties.delivery_mode == Some(2),
             priority: properties.priority.unwrap_or(PRIORITY_DEFAULT),
             expires,
+            copies: extra.copies,
             body: start..start + content.body.len() as u32,
             ..Envelope::new(AMQP, exchange, key, turn.cx.now)
         };
         let view = View::new(content.properties, &envelope);
         let (topology, routing) = (turn.cx.topology, &mut *turn.routing);
-        let route = if copies.keys.is_empty() {
+        let route = if envelope.copies.is_empty() {
             routing.cache.route(topology, &address, key, &view)
         } else {
-            let keys: Vec<_> = std::iter::once(key)
-                .chain(copies.keys.iter().copied())
-                .collect();
+            let keys = envelope.keys();
             routing.cache.route_keys(topology, &address, &keys, &view)
         };
         routing.destinations.clear();
@@ -282,43 +278,45 @@ fn expiry(text: &[u8], now: Millis) -> Result<Millis, Fault> {
 
 /// The extra routing keys of a message.
 #[derive(Default)]
-struct Copies<'a> {
-    keys: Vec<&'a str>,
-    hidden: bool,
+struct ExtraKeys<'a> {
+    copies: Copies<'a>,
+    has_hidden: bool,
 }
 
-impl<'a> Copies<'a> {
+impl<'a> ExtraKeys<'a> {
     /// Allocates only if there are such keys.
-    fn of(headers: TableRef<'a>) -> Result<Copies<'a>, Fault> {
-        let mut copies = Copies::default();
+    fn of(headers: TableRef<'a>) -> Result<ExtraKeys<'a>, Fault> {
+        let mut extra = ExtraKeys::default();
         for (name, value) in headers.entries() {
-            let shown = match name {
-                b"CC" => "CC",
-                b"BCC" => "BCC",
+            let Copies { shown, hidden } = &mut extra.copies;
+            let (header, keys) = match name {
+                b"CC" => ("CC", shown),
+                b"BCC" => {
+                    extra.has_hidden = true;
+                    ("BCC", hidden)
+                }
                 _ => continue,
             };
-            copies.hidden |= shown == "BCC";
             let ValueRef::Array(array) = value else {
                 return Err(Fault::precondition(format!(
-                    "invalid message: {{unacceptable_type_in_header,\"{shown}\",{}}}",
+                    "invalid message: {{unacceptable_type_in_header,\"{header}\",{}}}",
                     value.type_name()
                 )));
             };
             let texts = array.values().filter_map(|value| value.as_long_string());
-            copies
-                .keys
-                .extend(texts.filter_map(|text| str::from_utf8(text).ok()));
-            if copies.keys.len() > EXTRA_KEYS_MAX {
+            keys.extend(texts.filter_map(|text| str::from_utf8(text).ok()));
+            let Copies { shown, hidden } = &extra.copies;
+            if shown.len() + hidden.len() > EXTRA_KEYS_MAX {
                 let text = format!("a message has more than {EXTRA_KEYS_MAX} extra routing keys");
                 return Err(Fault::precondition(text));
             }
         }
-        Ok(copies)
+        Ok(extra)
     }
 
     /// The properties without `BCC`, which no consumer may see; `None` if there is none.
     fn without_hidden(&self, properties: &BasicProperties<'_>) -> Option<Vec<u8>> {
-        if !self.hidden {
+        if !self.has_hidden {
             return None;
         }
         let mut table = properties.headers?.to_table();

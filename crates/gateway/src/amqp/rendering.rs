@@ -42,11 +42,14 @@ fn with_deaths(raw: &[u8], envelope: &Envelope<'_>) -> Option<Vec<u8>> {
         .headers
         .map(|table| table.to_table())
         .unwrap_or_default();
-    for (prefix, death) in [("x-first-death-", first), ("x-last-death-", last)] {
+    for (prefix, death, exchange) in [
+        ("x-first-death-", first, &first.address),
+        ("x-last-death-", last, &last.last_address),
+    ] {
         for (name, text) in [
             ("queue", &*death.queue),
             ("reason", reason(death.reason)),
-            ("exchange", &*death.address),
+            ("exchange", exchange),
         ] {
             if let Ok(key) = ShortString::new(format!("{prefix}{name}")) {
                 headers.remove(&key);
@@ -54,27 +57,13 @@ fn with_deaths(raw: &[u8], envelope: &Envelope<'_>) -> Option<Vec<u8>> {
             }
         }
     }
-    let copies = copies(&headers);
-    let has_first_key = |death: &Death| death.keys == first.keys;
     let entries = deaths.iter().map(|death| {
         // Only the first death met the property; it was taken away then.
         let expiration = properties.expiration.filter(|_| std::ptr::eq(death, first));
-        // `CC` was there until a dead-letter routing key replaced the key of the sender.
-        let copies = copies
-            .as_slice()
-            .get(
-                ..if has_first_key(death) {
-                    copies.len()
-                } else {
-                    0
-                },
-            )
-            .unwrap_or_default();
-        Value::Table(entry(death, copies, expiration))
+        Value::Table(entry(death, expiration))
     });
     let entries = entries.collect();
-    let still_first = first.keys.first().is_some_and(|key| **key == *envelope.key);
-    if !still_first || !deaths.iter().all(has_first_key) {
+    if envelope.copies.shown.is_empty() {
         headers.remove("CC");
     }
     headers.remove("x-death");
@@ -92,19 +81,8 @@ fn with_deaths(raw: &[u8], envelope: &Envelope<'_>) -> Option<Vec<u8>> {
     .ok()
 }
 
-/// The routing keys that a sender added for all to see.
-fn copies(headers: &Table) -> Vec<Value> {
-    let cc = headers.0.iter().find(|(key, _)| key.as_bytes() == b"CC");
-    let Some((_, Value::Array(keys))) = cc else {
-        return Vec::new();
-    };
-    let is_key = |key: &&Value| matches!(key, Value::LongString(_));
-    keys.iter().filter(is_key).cloned().collect()
-}
-
-fn entry(death: &Death, copies: &[Value], expiration: Option<&[u8]>) -> Table {
-    let own = death.keys.iter().map(|key| Value::from(&**key));
-    let keys = own.chain(copies.iter().cloned()).collect::<Vec<_>>();
+fn entry(death: &Death, expiration: Option<&[u8]>) -> Table {
+    let keys: Vec<_> = death.keys.iter().map(|key| Value::from(&**key)).collect();
     let mut table = Table::new()
         .with("count", death.count as i64)
         .with("reason", reason(death.reason))
@@ -131,6 +109,7 @@ fn reason(reason: DeathReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use broker::id::Millis;
+    use broker::record::Copies;
 
     use super::*;
 
@@ -142,6 +121,7 @@ mod tests {
             time: Millis(time),
             address: "x".into(),
             keys: vec!["k".into()],
+            last_address: "y".into(),
             expires: None,
             cause: None,
         }
@@ -158,47 +138,32 @@ mod tests {
             key,
             partition: None,
             origin: None,
+            strand: None,
+            copies: Copies::default(),
             attempts: 0,
             deaths,
             body: 0..0,
         }
     }
 
-    /// The keys of each death, newest first, and whether the message still has `CC`.
-    fn keys_shown(key: &str, deaths: Vec<Death>) -> (Vec<Vec<String>>, bool) {
-        let table = Table::new()
-            .with("CC", vec![Value::from("c1"), Value::I32(1), "c2".into()])
-            .to_bytes();
+    /// What was sent with copies shows them as long as it is routed by them.
+    #[test]
+    fn copies_are_shown_until_a_dead_letter_key_replaces_them() {
+        let table = Table::new().with("CC", vec![Value::from("c1")]).to_bytes();
         let properties = BasicProperties {
             headers: TableRef::parse(&table).ok(),
             ..BasicProperties::default()
         };
         let raw = properties.to_bytes().unwrap();
-        let shown = with_deaths(&raw, &envelope(key, deaths)).unwrap();
-        let shown = PropertiesRef::parse(&shown).unwrap().to_properties();
-        let headers = shown.headers.unwrap();
-        let deaths = headers.find("x-death").unwrap().as_array().unwrap();
-        let texts = |value: amqp::ValueRef<'_>| {
-            let keys = value.as_table().unwrap().find("routing-keys").unwrap();
-            let text = |key: amqp::ValueRef<'_>| {
-                String::from_utf8(key.as_long_string().unwrap().to_vec()).unwrap()
-            };
-            keys.as_array().unwrap().values().map(text).collect()
-        };
-        let keys = deaths.values().map(texts).collect();
-        (keys, headers.find("CC").is_some())
-    }
-
-    #[test]
-    fn copies_are_listed_until_a_dead_letter_key_replaces_them() {
-        let first = || death("work", DeathReason::Rejected, 1, 1_000);
-        let all = ["k", "c1", "c2"].map(String::from).to_vec();
-        assert_eq!(keys_shown("k", vec![first()]), (vec![all.clone()], true));
-        assert_eq!(keys_shown("new", vec![first()]), (vec![all.clone()], false));
-        let mut later = death("retry", DeathReason::Expired, 1, 2_000);
-        later.keys = vec!["new".into()];
-        let expected = (vec![vec!["new".into()], all], false);
-        assert_eq!(keys_shown("k", vec![later, first()]), expected);
+        for shown in [vec!["c1"], vec![]] {
+            let has_copies = !shown.is_empty();
+            let mut envelope = envelope("k", vec![death("work", DeathReason::Rejected, 1, 1)]);
+            envelope.copies.shown = shown;
+            let rendered = with_deaths(&raw, &envelope).unwrap();
+            let rendered = PropertiesRef::parse(&rendered).unwrap().to_properties();
+            let headers = rendered.headers.unwrap();
+            assert_eq!(headers.find("CC").is_some(), has_copies);
+        }
     }
 
     #[test]
@@ -244,7 +209,7 @@ mod tests {
             .with("x-first-death-exchange", "x")
             .with("x-first-death-queue", "wait")
             .with("x-first-death-reason", "expired")
-            .with("x-last-death-exchange", "x")
+            .with("x-last-death-exchange", "y")
             .with("x-last-death-queue", "work")
             .with("x-last-death-reason", "rejected")
             .with("z", 1);

@@ -8,7 +8,7 @@ use openwire::{
 
 use super::connection::{Connection, Phase, Producer};
 use super::failure::Failure;
-use super::limits::{PRODUCERS_MAX, REFUSED_MS, SESSIONS_MAX};
+use super::limits::{NAME_SHOWN_MAX, PRODUCERS_MAX, REFUSED_MS, SESSIONS_MAX};
 use super::opening::OWN_SESSION;
 use super::returning::{Seen, give_back};
 use super::{OpenwireDoor, Step};
@@ -91,6 +91,7 @@ impl OpenwireDoor {
         self.by_client.insert(client, conn.session);
         conn.user = Some(user);
         conn.phase = Phase::Open;
+        cx.links.admit(conn.session);
         conn.sessions.insert(OWN_SESSION);
         let frame_bytes_max = conn
             .negotiated
@@ -135,6 +136,8 @@ impl OpenwireDoor {
                 .authenticate(&name, password.as_bytes(), from_loopback)
         };
         admitted.map_err(|Denied| {
+            // What a stranger calls itself is as long as it likes; its answer is not.
+            let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
             let message = format!("User name [{name}] or password is invalid.");
             Failure::new(ExceptionClass::Security, message)
         })
@@ -206,12 +209,15 @@ impl OpenwireDoor {
                 .destination
                 .as_ref()
                 .and_then(|named| super::destination::single(named).ok());
-            if let Some(place) = place
+            if let Some(place) = &place
                 && !place.is_wildcard()
                 && let Some(name) = place.missing_queue(cx.topology)
             {
                 self.create_queue(conn, &name, cx);
                 return Ok(Step::Again);
+            }
+            if let Some(place) = &place {
+                self.meet(conn, place, cx);
             }
             self.advise_producer(conn, &info, 1, cx);
             conn.producers.insert(

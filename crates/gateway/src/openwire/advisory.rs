@@ -7,8 +7,9 @@
 //! holds them back.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use broker::id::SessionId;
+use broker::id::{QueueId, SessionId};
 use broker::topology::Pattern;
 use openwire::primitive::{Value, encode_map};
 use openwire::{
@@ -21,11 +22,13 @@ use super::connection::Connection;
 use super::consumer::{Consumer, ConsumerKey, Dispatched, DispatchedId};
 use super::destination::{ADVISORY, Place, pattern, places};
 use super::limits::{ADVISORY_UNSENT_BYTES_MAX, UNSENT_BYTES_MAX};
+use super::wanted::is_followed;
 use crate::door::{Closing, Context};
 
 pub(super) const TEMP_QUEUE: &str = "ActiveMQ.Advisory.TempQueue";
 pub(super) const TEMP_TOPIC: &str = "ActiveMQ.Advisory.TempTopic";
 const QUEUE: &str = "ActiveMQ.Advisory.Queue";
+const TOPIC: &str = "ActiveMQ.Advisory.Topic";
 const CONNECTION: &str = "ActiveMQ.Advisory.Connection";
 
 /// One advisory.
@@ -75,10 +78,10 @@ fn of_kind(what: &str, place: &Place) -> String {
     )
 }
 
-/// That a queue has come or gone.
-fn queue_info(name: &str, operation: i8) -> AnyStructure<'static> {
+/// That a queue or topic has come or gone.
+fn destination_info(destination: Destination, operation: i8) -> AnyStructure<'static> {
     let info = DestinationInfo {
-        destination: Some(Destination::queue(name)),
+        destination: Some(destination),
         operation_type: operation,
         ..DestinationInfo::default()
     };
@@ -126,15 +129,23 @@ impl OpenwireDoor {
             .iter()
             .all(|place| *place.name == *TEMP_QUEUE || *place.name == *TEMP_TOPIC);
         if !is_for_temporaries {
+            if wants(TOPIC) {
+                replayed.extend(self.known_topics(cx).iter().map(|name| {
+                    let destination = Destination::topic(&**name);
+                    Advisory::new(TOPIC, destination_info(destination, DestinationInfo::ADD))
+                }));
+            }
             if wants(QUEUE) {
-                replayed.extend(
-                    cx.topology
-                        .queues()
-                        .filter(|queue| queue.spec.owner.is_none())
-                        .map(|queue| {
-                            Advisory::new(QUEUE, queue_info(&queue.spec.name, DestinationInfo::ADD))
-                        }),
-                );
+                self.watched_queues = cx
+                    .topology
+                    .queues()
+                    .filter(|queue| is_followed(&queue.spec))
+                    .map(|queue| (queue.id, queue.spec.name.clone()))
+                    .collect();
+                replayed.extend(self.watched_queues.values().map(|name| {
+                    let destination = Destination::queue(&**name);
+                    Advisory::new(QUEUE, destination_info(destination, DestinationInfo::ADD))
+                }));
             }
             for other in self
                 .connections
@@ -153,6 +164,9 @@ impl OpenwireDoor {
     pub(super) fn unwatch(&mut self, session: SessionId, key: ConsumerKey, consumer: &Consumer) {
         if consumer.watches {
             self.watchers.remove(session, key);
+            if self.watchers.of(QUEUE).is_empty() {
+                self.watched_queues.clear();
+            }
         }
     }
 
@@ -200,6 +214,7 @@ impl OpenwireDoor {
             },
             sequence,
             held: None,
+            in_group: false,
             is_committing: false,
         });
         let destination = Destination::topic(advisory.topic.as_str());
@@ -263,14 +278,46 @@ impl OpenwireDoor {
         self.advise(conn, &Advisory::new(topic, about), cx);
     }
 
-    /// A queue that anybody may use has come or gone.
-    pub(super) fn advise_queue(&mut self, name: &str, operation: i8, cx: &mut Context<'_>) {
-        let watchers = self.watchers.of(QUEUE);
-        if watchers.is_empty() {
+    /// A topic was used for the first time, or is removed.
+    pub(super) fn advise_topic(
+        &mut self,
+        conn: &mut Connection,
+        name: &str,
+        operation: i8,
+        cx: &mut Context<'_>,
+    ) {
+        if self.watchers.watch_others() {
+            let info = DestinationInfo {
+                connection_id: Some(conn.id().clone()),
+                destination: Some(Destination::topic(name)),
+                operation_type: operation,
+                ..DestinationInfo::default()
+            };
+            let about = Command::DestinationInfo(info).into();
+            self.advise(conn, &Advisory::new(TOPIC, about), cx);
+        }
+    }
+
+    /// A queue that anybody may use is there. It may have been there before, as another.
+    pub(super) fn advise_queue_set(&mut self, id: QueueId, name: &Arc<str>, cx: &mut Context<'_>) {
+        if self.watchers.of(QUEUE).is_empty() {
             return;
         }
-        let advisory = Advisory::new(QUEUE, queue_info(name, operation));
-        for (session, key) in watchers {
+        if self.watched_queues.insert(id, Arc::clone(name)).is_none() {
+            self.advise_queue(name, DestinationInfo::ADD, cx);
+        }
+    }
+
+    pub(super) fn advise_queue_removed(&mut self, id: QueueId, cx: &mut Context<'_>) {
+        if let Some(name) = self.watched_queues.remove(&id) {
+            self.advise_queue(&name, DestinationInfo::REMOVE, cx);
+        }
+    }
+
+    fn advise_queue(&mut self, name: &str, operation: i8, cx: &mut Context<'_>) {
+        let destination = Destination::queue(name);
+        let advisory = Advisory::new(QUEUE, destination_info(destination, operation));
+        for (session, key) in self.watchers.of(QUEUE) {
             if let Some(mut other) = self.connections.remove(&session) {
                 self.tell(&mut other, key, &advisory, Targeted::Everybody, cx);
                 self.connections.insert(session, other);

@@ -14,6 +14,7 @@ use openwire::{
 use super::consumer::{Consumer, ConsumerKey};
 use super::destination::Place;
 use super::failure::Failure;
+use super::recovering::Recovering;
 use super::returning::Returning;
 use super::transaction::Transaction;
 use super::withheld::Withheld;
@@ -117,6 +118,8 @@ pub(super) struct Connection {
     pub temporaries: usize,
     /// The destination of the last message, taken apart: it mostly comes again.
     pub recent: Option<(Destination, Place)>,
+    /// While a retroactive subscription is made.
+    pub recovering: Option<Box<Recovering>>,
     /// Answers without which the next command is not looked at.
     pub barriers: u32,
     /// The command at the front of the input waits for an answer and is tried again.
@@ -162,6 +165,7 @@ impl Connection {
             returning: Returning::default(),
             temporaries: 0,
             recent: None,
+            recovering: None,
             barriers: 0,
             is_retrying: false,
             withheld: Withheld::default(),

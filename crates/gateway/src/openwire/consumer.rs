@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use broker::filter::Predicate;
 use broker::id::{ConsumerId as Attached, Millis, Position, QueueId};
-use broker::pass::{Mode, Sharing};
+use broker::pass::{Mode, Sharing, TakeOver};
 use broker::topology::Pattern;
 use openwire::{
     BaseCommand, ConsumerId, ConsumerInfo, Destination, DestinationRef, JavaString, MessageId,
@@ -119,6 +119,7 @@ pub(super) struct Dispatched {
     pub sequence: i64,
     /// Where it is held; nothing for what is settled already.
     pub held: Option<(QueueId, Position)>,
+    pub in_group: bool,
     /// The commit of which it waits for.
     pub is_committing: bool,
 }
@@ -248,7 +249,10 @@ impl Consumer {
         if self.is_durable() {
             Sharing::Sole
         } else if self.info.exclusive {
-            Sharing::Active
+            Sharing::Active(match self.info.priority {
+                i8::MAX => TakeOver::FromAnybody,
+                _ => TakeOver::FromLower,
+            })
         } else {
             Sharing::Shared
         }

@@ -7,6 +7,7 @@ use broker::event::Delivery;
 use broker::id::MessageRef as Name;
 use broker::pass::{Mode, Outcome, Positions};
 use broker::record::{Death, DeathReason, Record};
+use broker::strand::InStrand;
 use openwire::primitive::{PrimitiveLimits, Value, decode_map, encode_map};
 use openwire::{
     Command, Destination, JavaString, Message, MessageDispatch, MessageIdRef, MessageRef,
@@ -31,6 +32,9 @@ impl OpenwireDoor {
         delivery: &Delivery,
         cx: &mut Context<'_>,
     ) {
+        if self.recovered(conn, delivery, cx) {
+            return;
+        }
         let key = conn.attached.get(&delivery.consumer).copied();
         let Some(key) = key.filter(|key| conn.consumers.contains_key(key)) else {
             // Its consumer was closed while the message was on its way.
@@ -49,10 +53,12 @@ impl OpenwireDoor {
                     part.mode == Mode::Lease
                 });
                 let held = lease.then_some((delivery.queue, delivery.position));
+                let in_group = delivery.in_strand != InStrand::No;
                 consumer.given(Dispatched {
                     id,
                     sequence,
                     held,
+                    in_group,
                     is_committing: false,
                 });
                 if !lease {
@@ -99,6 +105,8 @@ impl OpenwireDoor {
         let Some(part) = consumer.part(delivery.consumer) else {
             return Err(missing());
         };
+        // Topics have no groups.
+        let is_queue = matches!(part.source, Source::Queue(_));
         conn.spoke = cx.now;
         // JMS has one word for both facts: a message that was handed out has been delivered once.
         let handed_out = i32::from(delivery.redelivered);
@@ -110,7 +118,8 @@ impl OpenwireDoor {
             arrival: None,
             broker_in_time: Some(record.envelope.received.0.cast_signed()),
             broker_out_time: Some(cx.now.0.cast_signed()),
-            group_first_for_consumer: None,
+            group_first_for_consumer: (delivery.in_strand == InStrand::First && is_queue)
+                .then_some(true),
         };
         let out = cx.links.out(delivery.session);
         if record.envelope.language == language::OPENWIRE {

@@ -7,15 +7,17 @@
 use std::sync::Arc;
 
 use broker::filter::Predicate;
-use broker::id::{Durability, QueueId, SessionId};
-use broker::pass::Mode;
+use broker::id::{Durability, QueueId, SessionId, Token};
+use broker::pass::{Command as Ask, DeleteCondition, Mode};
 use broker::topology::{Change, QueueOptions, QueueSpec, Target, TargetName};
 use openwire::{ConsumerInfo, DestinationKind, ExceptionClass, RemoveSubscriptionInfo};
 
 use super::connection::Connection;
+use super::consumer::ConsumerKey;
 use super::destination::{Place, pattern};
 use super::failure::{During, Failure};
 use super::names::{LISTENER, TOPICS, queue_options, subscription_queue};
+use super::recovering::Recovering;
 use super::wanted::foreign;
 use super::{OpenwireDoor, Step};
 use crate::door::Context;
@@ -30,6 +32,8 @@ pub(super) struct Subscription {
     filter: Option<Arc<Predicate>>,
     /// In the words of the subscriber.
     words: Arc<[u8]>,
+    /// Whether it gets what others of its kind hold, when it is made.
+    recovers: bool,
 }
 
 impl Subscription {
@@ -57,6 +61,7 @@ impl Subscription {
                 edges,
                 filter,
                 words: [].into(),
+                recovers: false,
             });
         };
         let client = conn.client_id().ok_or_else(|| {
@@ -88,6 +93,7 @@ impl Subscription {
             edges,
             filter,
             words: words.into(),
+            recovers: info.retroactive,
         })
     }
 
@@ -96,6 +102,27 @@ impl Subscription {
         match self.durability {
             Durability::Durable => Mode::Lease,
             Durability::Volatile => Mode::Settled,
+        }
+    }
+
+    /// The keys under which its messages are routed.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.edges.iter().map(|(_, key)| &**key)
+    }
+
+    pub fn filter(&self) -> Option<Arc<Predicate>> {
+        self.filter.clone()
+    }
+
+    pub fn deletion(&self, token: Token) -> Ask {
+        let condition = DeleteCondition {
+            if_unused: true,
+            if_empty: false,
+        };
+        Ask::DeleteQueue {
+            token,
+            name: Arc::clone(&self.queue),
+            condition,
         }
     }
 
@@ -121,6 +148,7 @@ impl OpenwireDoor {
     pub(super) fn prepare_subscription(
         &mut self,
         conn: &mut Connection,
+        key: ConsumerKey,
         subscription: &Subscription,
         cx: &mut Context<'_>,
     ) -> Result<Option<QueueId>, Failure> {
@@ -169,6 +197,7 @@ impl OpenwireDoor {
             }
         }
         if fresh {
+            conn.recovering = subscription.recovers.then(|| Recovering::of(key));
             self.change(conn, Change::DeclareQueue(subscription.spec()), cx);
         }
         for (source, key) in missing {

@@ -52,6 +52,10 @@ impl Failure {
         Failure::new(ExceptionClass::ResourceAllocation, message)
     }
 
+    pub fn networks() -> Failure {
+        Failure::jms("Networks of brokers are not supported")
+    }
+
     /// Distributed transactions are not served yet.
     pub fn xa() -> Failure {
         const XAER_RMERR: i32 = -3;

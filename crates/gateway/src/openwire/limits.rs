@@ -4,6 +4,8 @@
 pub(super) const HANDSHAKE_MS: u64 = 30_000;
 /// A peer that was refused hears why, and is closed after so long.
 pub(super) const REFUSED_MS: u64 = 2_000;
+/// Characters of a refused user's name in the answer.
+pub(super) const NAME_SHOWN_MAX: usize = 128;
 /// A pull that wants an answer at once gets it after so long where the broker has to search.
 pub(super) const PULL_AT_ONCE_MS: u64 = 50;
 
@@ -21,6 +23,16 @@ pub(super) const WITHHELD_AWAITED_BYTES_MAX: usize = 64 << 20;
 pub(super) const WITHHELD_UNAWAITED_BYTES_MAX: usize = 256 << 10;
 /// Acknowledgements and messages of one transaction.
 pub(super) const TRANSACTION_STEPS_MAX: usize = 1_000_000;
+
+/// Of the whole door: topics that newcomers are told of. One that is used later is as good, but no
+/// advisory speaks of it.
+pub(super) const TOPICS_MAX: usize = 10_000;
+
+/// Of the whole door: messages that topics retain for retroactive consumers.
+pub(super) const RETAINED_BYTES_MAX: usize = 16 << 20;
+
+/// Of one retroactive subscription: messages that it recovers, held until they are stored again.
+pub(super) const RECOVERED_BYTES_MAX: usize = 64 << 20;
 
 /// Of one consumer: the largest window that Java clients ask for.
 pub(super) const PREFETCH_MAX: u32 = 32_767;

@@ -27,9 +27,9 @@
 //!
 //! # Caveats
 //!
-//! XA transactions, message groups, retroactive consumers, network bridges and the scheduler are
-//! not served; see `docs/protocols/openwire.md`. Advisories ignore windows: a peer that does not
-//! read them misses all but those of temporary destinations, and is closed in the end.
+//! XA transactions, network bridges and the scheduler are not served; see
+//! `docs/protocols/openwire.md`. Advisories ignore windows: a peer that does not read them misses
+//! all but those of temporary destinations, and is closed in the end.
 
 mod acknowledge;
 mod admit;
@@ -47,9 +47,12 @@ mod obey;
 mod opening;
 mod produce;
 mod pull;
+mod recovering;
+mod retained;
 mod returning;
 mod slow;
 mod temporary;
+mod topics;
 mod transaction;
 pub mod view;
 mod wanted;
@@ -57,9 +60,10 @@ mod watchers;
 mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use broker::event::{Answer, Event};
-use broker::id::{Millis, SessionId};
+use broker::id::{Millis, QueueId, SessionId};
 use broker::map::IdMap;
 use broker::pass::Destination as Target;
 use broker::topology::{RouteCache, TopologyFact};
@@ -68,14 +72,16 @@ use openwire::{
     WireFormatOptions,
 };
 
-use crate::door::{Alarms, Closing, Context, Door, Peer};
+use crate::door::{Alarms, Closing, Context, Door, Peer, STRANGER_UNSENT_BYTES_MAX};
 use crate::partition::Chooser;
 use connection::{Awaited, Connection, Phase};
 use consumer::ConsumerKey;
 use failure::Failure;
 use limits::HANDSHAKE_MS;
+use retained::Retained;
 use returning::Seen;
 use temporary::TemporaryKey;
+use topics::Topics;
 use wanted::is_followed;
 use watchers::{Users, Watchers};
 
@@ -116,6 +122,10 @@ pub struct OpenwireDoor {
     watchers: Watchers,
     /// Every temporary destination, as it was announced.
     temporaries: BTreeMap<TemporaryKey, DestinationInfo>,
+    topics: Topics,
+    retained: Retained,
+    /// The names of queues while somebody watches them: who hears that one has gone hears its id.
+    watched_queues: BTreeMap<QueueId, Arc<str>>,
     /// How many consume from and send to each destination.
     consumers: Users,
     producers: Users,
@@ -155,6 +165,9 @@ impl OpenwireDoor {
             by_client: HashMap::new(),
             watchers: Watchers::default(),
             temporaries: BTreeMap::new(),
+            topics: Topics::default(),
+            retained: Retained::default(),
+            watched_queues: BTreeMap::new(),
             consumers: Users::default(),
             producers: Users::default(),
             followers: BTreeSet::new(),
@@ -278,6 +291,10 @@ impl Door for OpenwireDoor {
             conn.heard = cx.now;
             let mut at = 0;
             while conn.barriers == 0 && !conn.closing && !conn.withheld.rests {
+                // Offered again when that is sent.
+                if conn.user.is_none() && cx.links.unsent(session) > STRANGER_UNSENT_BYTES_MAX {
+                    return at;
+                }
                 let received = match conn.decoder.feed(bytes.get(at..).unwrap_or_default()) {
                     Ok(Some(received)) => received,
                     Ok(None) => return at,
@@ -358,13 +375,17 @@ impl Door for OpenwireDoor {
             }
             Event::BrowseEnded { session, consumer } => {
                 self.with(session, |door, conn| {
-                    if let Some(key) = conn.attached.get(&consumer).copied() {
-                        door.dispatch_nothing(conn, key, cx);
+                    match conn.attached.get(&consumer).copied() {
+                        Some(key) => door.dispatch_nothing(conn, key, cx),
+                        None => door.recovered_one(conn, consumer, cx),
                     }
                 });
             }
             Event::Cancelled { session, consumer } => {
-                self.with(session, |door, conn| door.cancelled(conn, consumer));
+                self.with(session, |door, conn| {
+                    door.cancelled(conn, consumer);
+                    door.recovered_one(conn, consumer, cx);
+                });
             }
             // This door reads no partitions, and hears of changes by `changed`.
             Event::Read { .. } | Event::Changed(_) => {}
@@ -377,15 +398,15 @@ impl Door for OpenwireDoor {
                 if !is_followed(spec) {
                     return;
                 }
-                self.advise_queue(&spec.name, DestinationInfo::ADD, cx);
+                self.advise_queue_set(*id, &spec.name, cx);
                 for (session, key) in self.followers.clone() {
                     self.with(session, |door, conn| {
                         door.follow(conn, key, *id, &spec.name, cx)
                     });
                 }
             }
-            TopologyFact::QueueRemoved { .. }
-            | TopologyFact::AddressSet { .. }
+            TopologyFact::QueueRemoved { id } => self.advise_queue_removed(*id, cx),
+            TopologyFact::AddressSet { .. }
             | TopologyFact::AddressRemoved { .. }
             | TopologyFact::Bound { .. }
             | TopologyFact::Unbound { .. }

@@ -66,8 +66,14 @@ impl OpenwireDoor {
                 }
                 return self.connect(conn, info, cx).map_err(alone);
             }
-            // What a peer may say and we do not act upon. A ControlCommand could once stop
-            // brokers; it never will again.
+            // A bridge would wait for what we do not do.
+            Command::BrokerInfo(info)
+                if info.network_connection || info.duplex_connection || info.slave_broker =>
+            {
+                return Err(alone(Failure::networks()));
+            }
+            // What a peer may say and the original does not act upon either. A ControlCommand
+            // could once stop brokers; it never will again.
             Command::ConnectionControl(_)
             | Command::BrokerInfo(_)
             | Command::FlushCommand(_)
@@ -152,7 +158,7 @@ impl OpenwireDoor {
             Command::DestinationInfo(info) => self.manage_destination(conn, &info, cx),
             Command::RemoveSubscriptionInfo(info) => self.remove_subscription(conn, &info, cx),
             Command::ConsumerControl(control) => self.control_consumer(conn, &control, cx),
-            _ => Err(Failure::jms("Networks of brokers are not supported")),
+            _ => Err(Failure::networks()),
         }
     }
 

@@ -89,12 +89,21 @@ impl OpenwireDoor {
             return Ok(Step::Again);
         }
         conn.browsing = None;
+        // A composite brings no topic into being.
+        if let ([place], true) = (&*wanted.topics, wanted.queues.is_empty()) {
+            self.meet(conn, place, cx);
+        }
         let subscribed = if wanted.topics.is_empty() {
             None
         } else {
             let subscription = Subscription::of(conn, &info, &wanted.topics, filter.clone())?;
-            match self.prepare_subscription(conn, &subscription, cx)? {
-                Some(queue) => Some((queue, subscription.mode())),
+            match self.prepare_subscription(conn, key, &subscription, cx)? {
+                Some(queue) => {
+                    if !self.recover_durable(conn, key, &subscription, queue, cx)? {
+                        return Ok(Step::Again);
+                    }
+                    Some((queue, subscription.mode()))
+                }
                 None => return Ok(Step::Again),
             }
         };
@@ -218,6 +227,9 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) {
         let Some(key) = conn.attached.get(&attached).copied() else {
+            if refusal.is_some() {
+                self.recovered_one(conn, attached, cx);
+            }
             return;
         };
         let client = conn
@@ -276,6 +288,7 @@ impl OpenwireDoor {
             None => {
                 consumer.opening = None;
                 self.advise_consumer_opened(conn, key, cx);
+                self.recover(conn, key, cx);
                 self.touch(conn, key);
                 conn.respond(base, cx);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use broker::id::{Durability, Millis, SessionId, Token};
 use broker::pass::{Command as Ask, Producer as Numbered, Publish};
 use broker::record::Envelope;
+use broker::strand::{Strand, StrandKey, StrandStep};
 use broker::topology::{Change, QueueSpec, Topology};
 use openwire::{Command, DestinationKind, ExceptionClass, Message, ProducerAck, encode_canonical};
 
@@ -13,6 +14,7 @@ use super::connection::{Awaited, Connection};
 use super::destination::{Place, is_plain, places};
 use super::failure::Failure;
 use super::names::{TOPICS, queue_options};
+use super::retained::Retain;
 use super::view::View;
 use super::{OpenwireDoor, Step};
 use crate::access::{Action, Resource};
@@ -31,8 +33,11 @@ pub(super) struct Outgoing {
     pub expires: Option<Millis>,
     /// The producer's name and the number of the message, if a resent one shall be recognized.
     pub producer: Option<(Arc<str>, u64)>,
-    /// Messages of one group keep their order where there are partitions.
+    /// Messages of one group keep their order where there are partitions, and go to one consumer
+    /// at a time where there is a queue.
     pub group: Option<Box<str>>,
+    pub strand: Option<Strand>,
+    pub retain: Retain,
 }
 
 impl Place {
@@ -41,6 +46,20 @@ impl Place {
         let missing = self.kind == DestinationKind::Queue && topology.queue(&self.name).is_none();
         missing.then(|| Arc::clone(&self.name))
     }
+}
+
+/// Of a message with a group: the number 1 gives the group to a new consumer, and a negative one
+/// closes it.
+fn strand(message: &Message<'_>) -> Option<Strand> {
+    let group = message.group_id.as_ref()?;
+    Some(Strand {
+        key: StrandKey::of(group.as_bytes()),
+        step: match message.group_sequence {
+            1 => StrandStep::Opens,
+            0.. => StrandStep::Continues,
+            i32::MIN..0 => StrandStep::Closes,
+        },
+    })
 }
 
 impl OpenwireDoor {
@@ -129,6 +148,7 @@ impl OpenwireDoor {
                 let class = ExceptionClass::DestinationDoesNotExist;
                 return Err(Failure::new(class, place.qualified()));
             }
+            self.meet(conn, place, cx);
         }
         for place in targets {
             if let Some(name) = place.missing_queue(cx.topology) {
@@ -152,6 +172,7 @@ impl OpenwireDoor {
         record.clear();
         // Selectors of subscribers may ask for it.
         message.broker_in_time = now.0.cast_signed();
+        let retain = self.retained.asked(message, &place)?;
         let body = encode_canonical(message, &mut record)
             .map_err(|error| Failure::jms(format!("The message cannot be stored: {error}")))?;
         let resendable = message.persistent && conn.info.fault_tolerant;
@@ -168,6 +189,8 @@ impl OpenwireDoor {
                 .map(Millis),
             producer,
             group: message.group_id.as_ref().map(|group| group.to_str().into()),
+            strand: strand(message),
+            retain,
         })
     }
 
@@ -211,7 +234,10 @@ impl OpenwireDoor {
             if is_composite {
                 message.original_destination = composite.clone();
             }
+            // What one copy loses of its properties the next one still has.
+            let properties = message.marshalled_properties.clone();
             copies.push(self.outgoing(conn, message, place, copy, cx.now)?);
+            message.marshalled_properties = properties;
         }
         if let Some(id) = &message.transaction_id {
             for copy in copies {
@@ -241,6 +267,7 @@ impl OpenwireDoor {
         cx: &mut Context<'_>,
     ) -> bool {
         let name = &*outgoing.place.name;
+        self.retained.sent(name, &outgoing.retain);
         let (address, key) = match outgoing.place.kind {
             DestinationKind::Queue | DestinationKind::TempQueue => ("", name),
             DestinationKind::Topic => (TOPICS, name),
@@ -262,6 +289,7 @@ impl OpenwireDoor {
             persistent: outgoing.persistent,
             priority: outgoing.priority,
             expires: outgoing.expires,
+            strand: outgoing.strand,
             body: outgoing.body.start as u32..outgoing.body.end as u32,
             ..Envelope::new(language::OPENWIRE, address, key, cx.now)
         };

@@ -2,7 +2,7 @@
 //!
 //! What the client has seen counts as an attempt, and that must be in the log before the message
 //! is free again. What it has not seen could be free at once, and would overtake it; so it follows
-//! when the log has the others.
+//! when the log has the others. Of a group the broker itself hands out nothing meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use broker::id::QueueId;
 use broker::pass::{Command as Ask, Outcome, Positions};
 
 use super::connection::{Awaited, Connection};
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Dispatched};
 use crate::door::Context;
 
 /// What of a consumer's messages its client has handed to the application.
@@ -71,6 +71,27 @@ pub(super) struct Returning {
     then_end: bool,
 }
 
+/// How a message goes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It was seen.
+    Counted,
+    /// It was not, and is in a group.
+    AtOnce,
+    /// It was not, and would overtake those that were.
+    Behind,
+}
+
+impl Way {
+    fn of(one: &Dispatched, seen_up_to: i64) -> Way {
+        match (one.sequence <= seen_up_to, one.in_group) {
+            (true, _) => Way::Counted,
+            (false, true) => Way::AtOnce,
+            (false, false) => Way::Behind,
+        }
+    }
+}
+
 /// Returns what was seen; tells what must follow it.
 pub(super) fn give_back(
     conn: &Connection,
@@ -82,22 +103,24 @@ pub(super) fn give_back(
     let mut held = consumer
         .dispatched
         .iter()
-        .filter_map(|one| {
-            one.held
-                .map(|(queue, at)| (queue, at, one.sequence <= up_to))
-        })
+        .filter_map(|one| one.held.map(|(queue, at)| (queue, at, Way::of(one, up_to))))
         .peekable();
-    let (mut counted, mut rest) = (Vec::new(), Vec::new());
-    while let Some((queue, position, was_seen)) = held.next() {
+    let (mut counted, mut grouped, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some((queue, position, way)) = held.next() {
         let mut positions = vec![position];
-        while let Some((_, next, _)) = held.next_if(|(q, _, s)| *q == queue && *s == was_seen) {
+        while let Some((_, next, _)) = held.next_if(|(q, _, w)| *q == queue && *w == way) {
             positions.push(next);
         }
-        let runs = if was_seen { &mut counted } else { &mut rest };
+        let runs = match way {
+            Way::Counted => &mut counted,
+            Way::AtOnce => &mut grouped,
+            Way::Behind => &mut rest,
+        };
         runs.push((queue, Positions::Many(positions)));
     }
     let waits = !counted.is_empty();
     settle(conn, counted, &Outcome::ReleaseCounted, cx);
+    settle(conn, grouped, &Outcome::ReleaseUntouched, cx);
     if waits {
         return rest;
     }

@@ -69,6 +69,7 @@ impl OpenwireDoor {
             // A topic is a key and needs no creation.
             DestinationKind::Topic => {
                 authorize(conn, Action::Configure, &place, "create", cx)?;
+                self.meet(conn, &place, cx);
             }
             DestinationKind::TempQueue | DestinationKind::TempTopic => {
                 if conn.temporaries >= TEMPORARIES_MAX {
@@ -140,6 +141,7 @@ impl OpenwireDoor {
                         },
                     ));
                 }
+                self.forget(conn, place, cx);
             }
         }
         if self

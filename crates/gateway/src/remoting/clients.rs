@@ -1,14 +1,20 @@
 //! Who is there: producers and consumers by group, as their last heartbeats say. Nothing here
 //! survives a restart; clients say it again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use broker::id::{Millis, SessionId};
-use remoting::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel, SubscriptionData};
+use remoting::body::{
+    ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, SubscriptionData,
+};
 use remoting::{Language, Version};
 
+/// The most groups, of both kinds, that one channel is in.
+pub const GROUPS_MAX: usize = 2_048;
+/// The most bytes of texts by which a member says what its group wants.
+pub const SUBSCRIPTIONS_BYTES_MAX: usize = 256 << 10;
 /// A member that has not said anything for so long is gone.
 pub const EXPIRY_MS: u64 = 120_000;
 
@@ -58,6 +64,8 @@ impl ConsumerGroup {
 pub struct Clients {
     consumers: BTreeMap<Box<str>, ConsumerGroup>,
     producers: BTreeMap<Box<str>, BTreeMap<SessionId, Client>>,
+    /// In how many groups each channel is.
+    memberships: HashMap<SessionId, usize>,
     /// Groups whose members are to be told that something changed.
     changed: BTreeSet<Box<str>>,
 }
@@ -96,16 +104,42 @@ impl Clients {
         self.consumers.is_empty() && self.producers.is_empty()
     }
 
+    /// Which limit a heartbeat would exceed.
+    pub fn check_room(&self, session: SessionId, beat: &HeartbeatData) -> Result<(), &'static str> {
+        let consumed = beat.consumer_data_set.iter().filter(|data| {
+            let group = self.consumers.get(data.group_name.as_str());
+            group.is_none_or(|group| !group.members.contains_key(&session))
+        });
+        let produced = beat.producer_data_set.iter().filter(|data| {
+            let members = self.producers.get(data.group_name.as_str());
+            members.is_none_or(|members| !members.contains_key(&session))
+        });
+        let known = self.memberships.get(&session).copied().unwrap_or(0);
+        if known + consumed.count() + produced.count() > GROUPS_MAX {
+            return Err("groups of one client");
+        }
+        let is_large = |data: &ConsumerData| {
+            let wanted = data.subscription_data_set.iter();
+            wanted.map(text_bytes).sum::<usize>() > SUBSCRIPTIONS_BYTES_MAX
+        };
+        if beat.consumer_data_set.iter().any(is_large) {
+            return Err("subscriptions of one group");
+        }
+        Ok(())
+    }
+
     /// A producer says that it is there.
     pub fn produces(&mut self, group: &str, session: SessionId, client: Client) {
-        match self.producers.get_mut(group) {
-            Some(members) => {
-                members.insert(session, client);
-            }
+        let before = match self.producers.get_mut(group) {
+            Some(members) => members.insert(session, client),
             None => {
-                self.producers
-                    .insert(group.into(), BTreeMap::from([(session, client)]));
+                let members = BTreeMap::from([(session, client)]);
+                self.producers.insert(group.into(), members);
+                None
             }
+        };
+        if before.is_none() {
+            *self.memberships.entry(session).or_default() += 1;
         }
     }
 
@@ -126,7 +160,10 @@ impl Clients {
             group.fingerprint = fingerprint;
         }
         let is_new = match group.members.insert(session, client) {
-            None => true,
+            None => {
+                *self.memberships.entry(session).or_default() += 1;
+                true
+            }
             Some(before) => group
                 .members
                 .get(&session)
@@ -152,7 +189,9 @@ impl Clients {
         if let Some(name) = producer
             && let Some(members) = self.producers.get_mut(name)
         {
-            members.remove(&session);
+            if members.remove(&session).is_some() {
+                forget(&mut self.memberships, session);
+            }
             if members.is_empty() {
                 self.producers.remove(name);
             }
@@ -161,6 +200,7 @@ impl Clients {
             && let Some(group) = self.consumers.get_mut(name)
             && group.members.remove(&session).is_some()
         {
+            forget(&mut self.memberships, session);
             self.changed.insert(name.into());
             if group.members.is_empty() {
                 self.consumers.remove(name);
@@ -179,16 +219,22 @@ impl Clients {
     }
 
     fn retain(&mut self, keep: impl Fn(SessionId, &Client) -> bool) {
+        let memberships = &mut self.memberships;
+        let mut keeps = |session: &SessionId, client: &mut Client| {
+            let is_kept = keep(*session, client);
+            if !is_kept {
+                forget(memberships, *session);
+            }
+            is_kept
+        };
         self.producers.retain(|_, members| {
-            members.retain(|session, client| keep(*session, client));
+            members.retain(&mut keeps);
             !members.is_empty()
         });
         let changed = &mut self.changed;
         self.consumers.retain(|name, group| {
             let before = group.members.len();
-            group
-                .members
-                .retain(|session, client| keep(*session, client));
+            group.members.retain(&mut keeps);
             if group.members.len() < before {
                 changed.insert(name.clone());
             }
@@ -200,6 +246,27 @@ impl Clients {
     pub fn take_changed(&mut self) -> BTreeSet<Box<str>> {
         std::mem::take(&mut self.changed)
     }
+}
+
+/// A channel is in one group less.
+fn forget(memberships: &mut HashMap<SessionId, usize>, session: SessionId) {
+    if let Some(count) = memberships.get_mut(&session) {
+        *count -= 1;
+        if *count == 0 {
+            memberships.remove(&session);
+        }
+    }
+}
+
+/// What the texts of a subscription take.
+fn text_bytes(data: &SubscriptionData) -> usize {
+    let tags: usize = data
+        .tags_set
+        .iter()
+        .map(|tag| tag.len() + size_of::<String>())
+        .sum();
+    let codes = data.code_set.len() * size_of::<i32>();
+    size_of::<SubscriptionData>() + data.topic.len() + data.sub_string.len() + tags + codes
 }
 
 impl ConsumerGroup {
@@ -278,7 +345,35 @@ mod tests {
         assert_eq!(clients.take_changed().len(), 1);
         clients.leave(SessionId(2));
         assert_eq!(clients.take_changed().len(), 1);
-        assert!(clients.is_empty());
+        assert!(clients.is_empty() && clients.memberships.is_empty());
+    }
+
+    #[test]
+    fn a_channel_is_in_so_many_groups() {
+        let mut clients = Clients::default();
+        let session = SessionId(1);
+        for number in 0..GROUPS_MAX - 1 {
+            clients.produces(&format!("p{number}"), session, client("c", 0));
+        }
+        let consumer = HeartbeatData {
+            consumer_data_set: vec![data(&["a"])],
+            ..HeartbeatData::default()
+        };
+        assert_eq!(clients.check_room(session, &consumer), Ok(()));
+        clients.consumes(session, client("c", 0), &data(&["a"]), 0, false);
+        // Once in a group, it stays; another one is too many.
+        assert_eq!(clients.check_room(session, &consumer), Ok(()));
+        let mut another = consumer.clone();
+        another.consumer_data_set[0].group_name = "h".to_owned();
+        let full = Err("groups of one client");
+        assert_eq!(clients.check_room(session, &another), full);
+        assert_eq!(clients.check_room(SessionId(2), &another), Ok(()));
+        clients.unregister(session, Some("p7"), None);
+        assert_eq!(clients.check_room(session, &another), Ok(()));
+        let topic = "t".repeat(SUBSCRIPTIONS_BYTES_MAX);
+        another.consumer_data_set = vec![data(&[&topic])];
+        let large = Err("subscriptions of one group");
+        assert_eq!(clients.check_room(session, &another), large);
     }
 
     #[test]

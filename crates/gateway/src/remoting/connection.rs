@@ -8,8 +8,8 @@ use remoting::{FrameWriter, Opaque, Prefix, RequestCode, Version};
 use crate::access::User;
 use crate::door::{Context, Peer};
 
-/// What a peer may send that has not been let in.
-const STRANGER_BYTES_MAX: usize = 8 * 1024;
+/// The largest frame of a peer that has not been let in.
+const STRANGER_FRAME_BYTES_MAX: usize = 4 * 1024;
 /// The most requests of one connection that wait for the broker.
 pub const IN_FLIGHT_MAX: usize = 16_384;
 /// Answers with messages are put off when so much waits to be sent.
@@ -48,8 +48,8 @@ impl Connection {
         match self.user {
             Some(_) => Decoder::default(),
             None => Decoder::new(Limits {
-                frame_bytes_max: STRANGER_BYTES_MAX,
-                header_bytes_max: STRANGER_BYTES_MAX,
+                frame_bytes_max: STRANGER_FRAME_BYTES_MAX,
+                header_bytes_max: STRANGER_FRAME_BYTES_MAX,
                 ..Limits::default()
             }),
         }

@@ -153,7 +153,11 @@ impl RemotingDoor {
         use RequestCode as Code;
         match request.code {
             Code::SendMessage | Code::SendMessageV2 | Code::SendBatchMessage => {
-                self.send(request, cx)
+                let result = self.send(request, cx);
+                if let Err(Stop::Refused(_)) = &result {
+                    self.traffic.put_failed(cx.now);
+                }
+                result
             }
             Code::PullMessage | Code::LitePullMessage => self.pull(request, cx),
             Code::ViewMessageById => self.view(request, cx),
@@ -203,12 +207,12 @@ impl RemotingDoor {
             Code::GetSubscriptionGroupConfig => self.group_config(request, cx),
             Code::GetTopicStatsInfo => self.topic_stats(request, cx),
             Code::GetConsumeStats => self.consume_stats(request, cx),
+            Code::GetBrokerRuntimeInfo => self.runtime_info(request, cx),
 
             Code::QueryMessage
             | Code::UpdateAndCreateTopicList
             | Code::UpdateBrokerConfig
             | Code::GetBrokerConfig
-            | Code::GetBrokerRuntimeInfo
             | Code::CheckTransactionState
             | Code::NotifyConsumerIdsChanged
             | Code::GetAllConsumerOffset

@@ -153,19 +153,41 @@ impl Halves {
     }
 }
 
-const DECISION_VERSION: u8 = 1;
-
-/// The record of a decision: that the half message at an offset is done with.
-pub fn encode_decision(position: Position, out: &mut Vec<u8>) {
-    out.put_u8(DECISION_VERSION);
-    out.put_number(position.0);
+/// What the partition of decisions says about the half message at an offset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// It is done with.
+    Decided(Position),
+    /// Its producer was asked so often. Apache writes the half message again instead, with the
+    /// number in a property.
+    Checked(Position, u32),
 }
 
-pub fn decode_decision(bytes: &[u8]) -> Result<Position, Undecodable> {
-    let mut reader = Reader::new(bytes);
-    match reader.u8()? {
-        DECISION_VERSION => Ok(Position(reader.number()?)),
-        _ => Err(Undecodable("decision version")),
+impl Note {
+    const DECIDED: u8 = 1;
+    const CHECKED: u8 = 2;
+
+    pub fn encode(self, out: &mut Vec<u8>) {
+        match self {
+            Note::Decided(position) => {
+                out.put_u8(Note::DECIDED);
+                out.put_number(position.0);
+            }
+            Note::Checked(position, checks) => {
+                out.put_u8(Note::CHECKED);
+                out.put_number(position.0);
+                out.put_number(u64::from(checks));
+            }
+        }
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Note, Undecodable> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            Note::DECIDED => Ok(Note::Decided(Position(reader.number()?))),
+            Note::CHECKED => Ok(Note::Checked(Position(reader.number()?), reader.u32()?)),
+            _ => Err(Undecodable("decision version")),
+        }
     }
 }
 
@@ -186,6 +208,16 @@ mod tests {
             decisions: Position(decisions),
             halves: Position(halves),
         }
+    }
+
+    #[test]
+    fn undecided_messages_have_an_end() {
+        let mut halves = Halves::default();
+        (1..UNDECIDED_MAX as u64).for_each(|position| add(&mut halves, position));
+        assert_eq!(halves.check_room(), Ok(()));
+        add(&mut halves, 0);
+        let refused = Refused::busy("transactions that nobody decides");
+        assert_eq!(halves.check_room(), Err(refused));
     }
 
     #[test]
@@ -221,8 +253,10 @@ mod tests {
         let settings = Transactions::default();
         assert_eq!(halves.due(&settings, Millis(6_099)), []);
         assert_eq!(halves.due(&settings, Millis(6_100)), [Position(3)]);
-        let mut bytes = Vec::new();
-        encode_decision(Position(300), &mut bytes);
-        assert_eq!(decode_decision(&bytes), Ok(Position(300)));
+        for note in [Note::Decided(Position(300)), Note::Checked(Position(3), 15)] {
+            let mut bytes = Vec::new();
+            note.encode(&mut bytes);
+            assert_eq!(Note::decode(&bytes), Ok(note));
+        }
     }
 }

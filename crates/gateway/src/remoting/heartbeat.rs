@@ -1,13 +1,12 @@
-//! Clients come, stay and go: 34, 35; who they are: 38, 203, 204, 300; change notices: 40; locks of
+//! Clients come, stay and go: 34, 35; who they are: 38, 203, 204; change notices: 40; locks of
 //! orderly consumers: 41, 42; and what a client may subscribe to: 46.
 
 use remoting::body::{
-    CheckClientBody, Connection, ConsumerConnection, ConsumerData, ConsumerIdList, GroupList,
-    HeartbeatData, LockBatchBody, LockBatchResponse, ProducerConnection, from_slice, to_vec,
+    CheckClientBody, Connection, ConsumerConnection, ConsumerData, ConsumerIdList, HeartbeatData,
+    LockBatchBody, LockBatchResponse, ProducerConnection, from_slice, to_vec,
 };
 use remoting::header::Header;
 use remoting::header::client::{ConsumerGroup, HeartbeatResponse, ProducerGroup, UnregisterClient};
-use remoting::header::topic::Topic;
 use remoting::{RequestCode, ResponseCode};
 
 use super::RemotingDoor;
@@ -20,9 +19,6 @@ use super::topic::{self, Found};
 use crate::access::{Action, Resource};
 use crate::door::Context;
 
-/// The most groups of each kind that one heartbeat may name.
-const GROUPS_MAX: usize = 4096;
-
 impl RemotingDoor {
     /// 34. Answered when the groups and their retry topics exist.
     pub(super) fn heartbeat(
@@ -32,14 +28,9 @@ impl RemotingDoor {
     ) -> Result<(), Stop> {
         let asker = request.asker;
         let beat: HeartbeatData = from_slice(request.command.body).map_err(unreadable)?;
-        if beat
-            .consumer_data_set
-            .len()
-            .max(beat.producer_data_set.len())
-            > GROUPS_MAX
-        {
-            return Err(Refused::busy("groups of one client").into());
-        }
+        self.clients
+            .check_room(asker.session, &beat)
+            .map_err(Refused::busy)?;
         let mut welcome = Vec::with_capacity(beat.consumer_data_set.len());
         for data in &beat.consumer_data_set {
             if self.prepare_group(request, data, cx)? {
@@ -75,6 +66,8 @@ impl RemotingDoor {
             self.clients
                 .produces(&data.group_name, asker.session, client.clone());
         }
+        // Who has to give queues away hears of it before the newcomer may take them, as in Apache.
+        self.notify_changed_groups(cx);
         let header = HeartbeatResponse {
             is_support_heart_beat_v2: Some(true),
             is_sub_change: Some(must_say_again),
@@ -138,7 +131,7 @@ impl RemotingDoor {
         Ok(())
     }
 
-    /// 40, once for each group that changed in this pass.
+    /// 40, once for each group that changed with a heartbeat or otherwise in this pass.
     pub(super) fn notify_changed_groups(&mut self, cx: &mut Context<'_>) {
         let persona = self.settings.version;
         for name in self.clients.take_changed() {
@@ -252,23 +245,6 @@ impl RemotingDoor {
             connection_set: members.values().map(shown).collect(),
         };
         request.asker.body(&to_vec(&body), cx);
-        Ok(())
-    }
-
-    /// 300. Only who is online: which groups have offsets nobody lists.
-    pub(super) fn consumers_of_topic(
-        &mut self,
-        request: &Request<'_>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Stop> {
-        let header = Topic::parse(&request.command.ext)?;
-        let group_list = self
-            .clients
-            .consumer_groups()
-            .filter(|(_, group)| group.subscriptions.contains_key(&*header.topic))
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        request.asker.body(&to_vec(&GroupList { group_list }), cx);
         Ok(())
     }
 

@@ -63,9 +63,8 @@ impl Locks {
             }
             Some(_) => false,
             None => {
-                if self.held.len() >= LOCKS_MAX {
-                    self.expire(now);
-                }
+                // What has run out makes room with the next sweep; looking for it here would cost
+                // a pass over all of them for each queue that is asked for.
                 let room = self.held.len() < LOCKS_MAX;
                 if room {
                     self.held.insert(
@@ -120,5 +119,20 @@ mod tests {
         assert!(locks.lock("g", "t", 0, "one", Millis(60_031)));
         locks.expire(Millis(200_000));
         assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn locks_have_an_end_and_room_comes_with_the_sweep() {
+        let mut locks = Locks::default();
+        let max = LOCKS_MAX as i32;
+        assert!((0..max).all(|queue| locks.lock("g", "t", queue, "one", Millis(0))));
+        assert!(!locks.lock("g", "t", max, "two", Millis(0)));
+        assert!(
+            locks.lock("g", "t", 7, "one", Millis(0)),
+            "it has it already"
+        );
+        assert!(!locks.lock("g", "t", max, "two", Millis(90_000)));
+        locks.expire(Millis(90_000));
+        assert!(locks.lock("g", "t", max, "two", Millis(90_000)));
     }
 }

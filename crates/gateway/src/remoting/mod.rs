@@ -20,10 +20,10 @@
 //!   broker's own, decisions in another, both read again at the start.
 //! - Clients, their subscriptions and locks ([`clients`], [`locks`]) are memory; clients say them
 //!   again. Who cannot balance is told its queues ([`assignment`]).
+//! - What goes through is counted ([`runtime`]) for the tools that ask.
 //!
 //! Caveats: there is no message index (query by key), no POP, no SQL filter, no key-value
-//! configuration, no statistics but offsets; see `docs/protocols/rocketmq.md`. How often a half
-//! message was checked starts at nothing after a restart.
+//! configuration, no statistics but offsets and sums; see `docs/protocols/rocketmq.md`.
 
 mod admin;
 mod asker;
@@ -46,6 +46,7 @@ mod pull;
 mod refusals;
 mod retry;
 mod route;
+mod runtime;
 mod send;
 mod settings;
 mod stats;
@@ -67,7 +68,7 @@ use broker::topology::{RouteCache, TopologyFact};
 
 pub use settings::{Settings, Transactions, predeclared};
 
-use crate::door::{Alarms, Closing, Context, Door, Peer};
+use crate::door::{Alarms, Closing, Context, Disk, Door, Peer, STRANGER_UNSENT_BYTES_MAX};
 use crate::partition::Chooser;
 use asker::Asker;
 use clients::Clients;
@@ -78,6 +79,7 @@ use half::Halves;
 use locks::Locks;
 use pending::Pending;
 use refusals::Refused;
+use runtime::Traffic;
 use transaction::CARETAKER;
 
 /// How often silent clients are looked for.
@@ -105,6 +107,8 @@ pub struct RemotingDoor {
     next_sweep: Millis,
     /// While there are any, sends are refused.
     alarms: Alarms,
+    disk: Option<Disk>,
+    traffic: Traffic,
     /// The half message under the pen, kept for its memory.
     scratch: Vec<u8>,
     destinations: Vec<Destination>,
@@ -166,6 +170,8 @@ impl RemotingDoor {
             chooser: Chooser::new(),
             next_sweep: Millis(0),
             alarms: Alarms::NONE,
+            disk: None,
+            traffic: Traffic::default(),
             scratch: Vec::new(),
             destinations: Vec::new(),
             text: String::new(),
@@ -211,6 +217,7 @@ impl RemotingDoor {
         at: Option<(PartitionId, Position)>,
         cx: &mut Context<'_>,
     ) {
+        self.traffic.stored(message);
         if let Some(Waiting {
             what: What::Batch(batch),
             ..
@@ -287,7 +294,11 @@ impl Door for RemotingDoor {
     }
 
     fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>) {
+        self.traffic.begin(cx.now);
         let user = cx.access.anonymous(peer.is_loopback()).ok();
+        if user.is_some() {
+            cx.links.admit(session);
+        }
         self.connections
             .insert(session, Connection::new(peer, user, cx.now));
     }
@@ -303,6 +314,11 @@ impl Door for RemotingDoor {
             };
             if connection.is_closing {
                 return bytes.len();
+            }
+            // Offered again when that is sent.
+            let is_stranger = connection.user.is_none();
+            if is_stranger && cx.links.unsent(session) > STRANGER_UNSENT_BYTES_MAX {
+                return used;
             }
             let rest = bytes.get(used..).unwrap_or_default();
             match connection.decoder().feed(rest) {
@@ -370,6 +386,7 @@ impl Door for RemotingDoor {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {
+        self.traffic.begin(cx.now);
         if self.next_sweep <= cx.now {
             self.next_sweep = cx.now.plus(SWEEP_MS);
             self.clients.expire(cx.now);
@@ -393,6 +410,10 @@ impl Door for RemotingDoor {
 
     fn alarmed(&mut self, alarms: Alarms, _cx: &mut Context<'_>) {
         self.alarms = alarms;
+    }
+
+    fn disk_measured(&mut self, disk: Disk) {
+        self.disk = Some(disk);
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {

@@ -233,6 +233,7 @@ impl RemotingDoor {
         cx: &mut Context<'_>,
     ) {
         use ResponseCode::{PullNotFound, PullOffsetMoved, PullRetryImmediately, Success};
+        self.traffic.pulled(result.messages.len(), cx.now);
         let bounds = &result.bounds;
         let (code, remark, next) = match result.outcome {
             ReadOutcome::Found => (Success, "FOUND", result.next),

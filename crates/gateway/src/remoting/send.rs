@@ -292,6 +292,7 @@ impl RemotingDoor {
                 tag_hash: tag_hash(key),
                 producer: None,
             };
+            self.traffic.put(native.len(), cx.now);
             cx.pass.publish(draft.asker.session, publish, &[&native]);
             Ok(())
         });

@@ -1,15 +1,15 @@
-//! Where queues end and where groups stand: 202 and 208. Each is many questions to the broker and
-//! one answer.
+//! Where queues end and where groups stand: 202 and 208; who stands somewhere in a topic: 300. Each
+//! is many questions to the broker and one answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use broker::event::{Answer, Bounds};
-use broker::id::{PartitionId, Position};
+use broker::id::{AddressId, GroupId, PartitionId, Position};
 use broker::pass::Command;
 use broker::refusal::Refusal;
 use remoting::ResponseCode;
 use remoting::body::{
-    ConsumeStats, MessageQueue, OffsetWrapper, TopicOffset, TopicStatsTable, to_vec,
+    ConsumeStats, GroupList, MessageQueue, OffsetWrapper, TopicOffset, TopicStatsTable, to_vec,
 };
 use remoting::header::Header;
 use remoting::header::offset::ConsumeStats as ConsumeStatsOf;
@@ -29,6 +29,8 @@ use crate::door::Context;
 #[derive(Debug)]
 pub struct Gather {
     kind: Kind,
+    /// What 300 asks about.
+    topic: Box<str>,
     rows: Vec<Row>,
     left: usize,
 }
@@ -36,11 +38,18 @@ pub struct Gather {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Topic,
+    /// Of the topics that are asked for by name.
     Group,
+    /// Of the topics in which the group stands somewhere.
+    GroupWhereItStands,
+    /// Rows are of groups, not of queues.
+    Groups,
 }
 
 #[derive(Debug)]
 struct Row {
+    /// Whose cursor it is, where several groups are looked at.
+    group: Box<str>,
     queue: MessageQueue,
     bounds: Bounds,
     cursor: Option<Position>,
@@ -68,7 +77,8 @@ impl RemotingDoor {
         &self,
         name: &str,
         count: u32,
-        address: broker::id::AddressId,
+        address: AddressId,
+        group: &str,
     ) -> Vec<(Row, PartitionId)> {
         let row = |number: u32| {
             let queue = MessageQueue {
@@ -77,6 +87,7 @@ impl RemotingDoor {
                 topic: name.to_owned(),
             };
             let row = Row {
+                group: group.into(),
                 queue,
                 bounds: Bounds::default(),
                 cursor: None,
@@ -98,7 +109,7 @@ impl RemotingDoor {
         let rows = match topic::find(cx.topology, &header.topic) {
             Found::Topic(address, partitions) => {
                 let count = partitions.read.max(partitions.write);
-                self.rows_of(&header.topic, count, address.id)
+                self.rows_of(&header.topic, count, address.id, "")
             }
             Found::Taken | Found::Absent => {
                 let remark = format!("topic[{}] not exist", header.topic);
@@ -108,6 +119,7 @@ impl RemotingDoor {
         let (rows, partitions): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let gather = Gather {
             kind: Kind::Topic,
+            topic: Box::default(),
             left: rows.len(),
             rows,
         };
@@ -124,7 +136,8 @@ impl RemotingDoor {
         Ok(())
     }
 
-    /// 208: the topics that are named, or that the members of the group want now.
+    /// 208: the topics that are named, or those in which the group has an offset; while it is
+    /// online, only what it wants.
     pub(super) fn consume_stats(
         &mut self,
         request: &Request<'_>,
@@ -141,20 +154,25 @@ impl RemotingDoor {
             .filter(|topic| !topic.is_empty())
             .map(str::to_owned)
             .collect();
-        let topics: Vec<String> = if named.is_empty() {
-            let online = self.clients.consumer_group(name);
-            let wanted = online
-                .into_iter()
-                .flat_map(|group| group.subscriptions.keys());
-            let retry = format!("{}{name}", topic::RETRY_PREFIX);
-            let mut topics: Vec<_> = wanted.map(|topic| topic.to_string()).collect();
-            if !topics.contains(&retry) {
-                topics.push(retry);
-            }
-            topics
-        } else {
-            named
+        let kind = match named.is_empty() {
+            true => Kind::GroupWhereItStands,
+            false => Kind::Group,
         };
+        let online = self.clients.consumer_group(name);
+        let wants = |topic: &str| {
+            header.topic_list.is_some()
+                || online.is_none_or(|group| {
+                    group.subscriptions.is_empty() || group.subscriptions.contains_key(topic)
+                })
+        };
+        let mut topics = match kind {
+            Kind::GroupWhereItStands => topic::all(cx.topology)
+                .filter(|(_, partitions)| !partitions.system)
+                .map(|(address, _)| address.spec.name.to_string())
+                .collect(),
+            Kind::Group | Kind::Topic | Kind::Groups => named,
+        };
+        topics.retain(|topic| wants(topic));
         let group = cx.topology.group(name).map(|group| group.id);
         let mut rows = Vec::new();
         if group.is_some() {
@@ -164,13 +182,14 @@ impl RemotingDoor {
                     if (rows.len() + partitions.read as usize) * 2 > PARTS_MAX {
                         return Err(Refused::busy("queues of one question").into());
                     }
-                    rows.extend(self.rows_of(&topic, partitions.read, address.id));
+                    rows.extend(self.rows_of(&topic, partitions.read, address.id, ""));
                 }
             }
         }
         let (rows, partitions): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let gather = Gather {
-            kind: Kind::Group,
+            kind,
+            topic: Box::default(),
             left: rows.len() * 2,
             rows,
         };
@@ -201,6 +220,55 @@ impl RemotingDoor {
         Ok(())
     }
 
+    /// 300: who is online and wants the topic, or has an offset in it.
+    pub(super) fn consumers_of_topic(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        let header = Topic::parse(&request.command.ext)?;
+        let asker = request.asker;
+        let mut rows = Vec::new();
+        let mut questions: Vec<(GroupId, PartitionId)> = Vec::new();
+        if let Found::Topic(address, partitions) = topic::find(cx.topology, &header.topic) {
+            for group in cx.topology.groups() {
+                if (rows.len() + partitions.read as usize) * 2 > PARTS_MAX {
+                    return Err(Refused::busy("queues of one question").into());
+                }
+                let name = &group.spec.name;
+                for (row, partition) in
+                    self.rows_of(&header.topic, partitions.read, address.id, name)
+                {
+                    rows.push(row);
+                    questions.push((group.id, partition));
+                }
+            }
+        }
+        let gather = Gather {
+            kind: Kind::Groups,
+            topic: (&*header.topic).into(),
+            left: rows.len(),
+            rows,
+        };
+        if questions.is_empty() {
+            self.gathered(asker, gather, cx);
+            return Ok(());
+        }
+        let token = self.wait(asker, What::Gather(Box::new(gather)))?;
+        for (at, (group, partition)) in questions.into_iter().enumerate() {
+            let token = pending::with_part(token, at * 2 + 1);
+            cx.pass.push(
+                asker.session,
+                Command::Cursor {
+                    token,
+                    group,
+                    partition,
+                },
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn gathered(&mut self, asker: Asker, gather: Gather, cx: &mut Context<'_>) {
         let body = match gather.kind {
             Kind::Topic => {
@@ -222,10 +290,29 @@ impl RemotingDoor {
                     topic_put_tps: Some(0.0),
                 })
             }
-            Kind::Group => {
+            Kind::Groups => {
+                let online = self.clients.consumer_groups();
+                let online =
+                    online.filter(|(_, group)| group.subscriptions.contains_key(&*gather.topic));
+                let mut names: BTreeSet<String> = online.map(|(name, _)| name.to_owned()).collect();
+                let standing = gather.rows.into_iter().filter(|row| row.cursor.is_some());
+                names.extend(standing.map(|row| row.group.into_string()));
+                to_vec(&GroupList {
+                    group_list: names.into_iter().collect(),
+                })
+            }
+            Kind::Group | Kind::GroupWhereItStands => {
+                let stands: BTreeSet<String> = gather
+                    .rows
+                    .iter()
+                    .filter(|row| row.cursor.is_some())
+                    .map(|row| row.queue.topic.clone())
+                    .collect();
+                let is_named = gather.kind == Kind::Group;
                 let table: BTreeMap<_, _> = gather
                     .rows
                     .into_iter()
+                    .filter(|row| is_named || stands.contains(&row.queue.topic))
                     .map(|row| {
                         let cursor = row.cursor.unwrap_or_default().0 as i64;
                         let offset = OffsetWrapper {

@@ -155,6 +155,7 @@ impl RemotingDoor {
             tag_hash: tag_hash(way.key),
             producer: None,
         };
+        self.traffic.put(native.len(), cx.now);
         cx.pass.publish(way.session, publish, &[native]);
         self.destinations = destinations;
     }

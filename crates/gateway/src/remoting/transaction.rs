@@ -17,7 +17,7 @@ use remoting::{Language, Opaque, RequestCode, ResponseCode, Serialization};
 use super::asker::Asker;
 use super::creation::Stop;
 use super::dispatch::Request;
-use super::half::{self, Ends, Phase};
+use super::half::{Ends, Note, Phase};
 use super::message::{Due, Marks};
 use super::refusals::Refused;
 use super::storing::Way;
@@ -157,6 +157,7 @@ impl RemotingDoor {
                 partition,
             });
         }
+        let mut notes = Vec::new();
         let due = self.halves.due(&settings, cx.now);
         for position in due.into_iter().take(CHECKS_MAX) {
             let Some((message, half)) = self.halves.undecided.get_mut(&position) else {
@@ -171,10 +172,15 @@ impl RemotingDoor {
                 }
             } else {
                 half.checks += 1;
+                notes.push(Note::Checked(position, half.checks));
                 Step::Check { position }
             };
             self.step(step, cx, |token| Command::Find { token, message });
         }
+        // How often one was asked outlives the process, so that nobody is asked for ever.
+        notes
+            .into_iter()
+            .for_each(|note| self.write_note(note, None, cx));
     }
 
     /// 37: a producer has decided.
@@ -250,11 +256,15 @@ impl RemotingDoor {
     }
 
     fn write_decision(&mut self, position: Position, token: Option<Token>, cx: &mut Context<'_>) {
+        self.write_note(Note::Decided(position), token, cx);
+    }
+
+    fn write_note(&mut self, written: Note, token: Option<Token>, cx: &mut Context<'_>) {
         let Some(partition) = Self::own_partition(topic::OP_HALF, cx) else {
             return;
         };
         let mut note = Vec::new();
-        half::encode_decision(position, &mut note);
+        written.encode(&mut note);
         let envelope = Envelope {
             persistent: true,
             partition: Some(0),

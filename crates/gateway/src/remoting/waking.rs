@@ -1,5 +1,6 @@
 //! What is undecided, read again at the start, and how far that has to go back.
 
+use broker::bytes::Undecodable;
 use broker::event::{ReadOutcome, ReadResult};
 use broker::id::Position;
 use broker::pass::{Command, Read};
@@ -9,7 +10,7 @@ use remoting::message::Record as Stored;
 use super::RemotingDoor;
 use super::asker::Asker;
 use super::creation::{Aside, Need, Waiter, What as AsideWhat};
-use super::half::{self, Half, Phase};
+use super::half::{Half, Note, Phase};
 use super::message::Marks;
 use super::refusals::Refused;
 use super::topic;
@@ -115,8 +116,16 @@ impl RemotingDoor {
             }
             Step::ReadDecisions => {
                 for (_, _, record) in native {
-                    if let Ok(position) = half::decode_decision(record.native) {
-                        self.halves.undecided.remove(&position);
+                    match Note::decode(record.native) {
+                        Ok(Note::Decided(position)) => {
+                            self.halves.undecided.remove(&position);
+                        }
+                        Ok(Note::Checked(position, checks)) => {
+                            if let Some((_, half)) = self.halves.undecided.get_mut(&position) {
+                                half.checks = checks;
+                            }
+                        }
+                        Err(Undecodable(_)) => {}
                     }
                 }
                 if goes_on {

@@ -247,3 +247,40 @@ fn copies_die_with_their_message() {
         assert_eq!(lines[0].contains("CC"), has_copies, "{lines:?}");
     }
 }
+
+/// Without a dead-letter key the keys of `CC` and `BCC` lead somewhere again.
+#[test]
+fn the_dead_go_where_their_copies_lead() {
+    let mut world = world();
+    let mut client = Client::open(&mut world);
+    let arguments = Table::new()
+        .with("x-dead-letter-exchange", "amq.direct")
+        .to_bytes();
+    let keep = declare_with("keep", TableRef::parse(&arguments).unwrap());
+    let names = ["own", "shown", "hidden"];
+    client.say(&mut world, 1, &[keep]);
+    for (name, key) in names.into_iter().zip(["keep", "copy", "unseen"]) {
+        let bound = bind(name, "amq.direct", key);
+        client.say(&mut world, 1, &[declare(name), bound]);
+    }
+    let headers = Table::new()
+        .with("BCC", vec![Value::from("unseen")])
+        .with("CC", vec![Value::from("copy")])
+        .to_bytes();
+    let properties = BasicProperties {
+        headers: TableRef::parse(&headers).ok(),
+        ..PLAIN
+    };
+    client.publish(&mut world, "", "keep", &properties, b"m");
+    let reject = Method::BasicReject {
+        delivery_tag: amqp::DeliveryTag(1),
+        requeue: false,
+    };
+    client.say(&mut world, 1, &[get("keep")]);
+    client.say(&mut world, 1, &[reject]);
+    for name in names {
+        let lines = client.say(&mut world, 1, &[get(name)]);
+        assert!(lines[0].contains("x-death"), "{name}: {lines:?}");
+        assert!(!lines[0].contains("unseen"), "{name}: {lines:?}");
+    }
+}

@@ -1,16 +1,19 @@
 //! Conversations with the doors: each peer speaks through its own wire crate to a real node in a
 //! world without sockets and clocks.
 
+mod abuse;
 mod amqp_client;
 mod amqp_consuming;
 mod amqp_handshake;
 mod amqp_interop;
 mod amqp_publishing;
 mod amqp_topology;
+mod fuzz_corpus;
 mod openwire_alarms;
 mod openwire_captures;
 mod openwire_client;
 mod openwire_consuming;
+mod openwire_groups;
 mod openwire_interop;
 mod openwire_returning;
 mod openwire_sessions;

@@ -343,6 +343,18 @@ fn priorities_and_exclusive_consumers_decide_who_gets() {
     let who: Vec<_> = client.hear(&mut world);
     assert_eq!(dispatched(&who), ["0", "1"]);
     assert!(client.given[2..].iter().all(|one| one.consumer.value == 5));
+
+    // One of a higher priority takes over, and with the highest also from its equal.
+    client.given.clear();
+    for (value, priority) in [(6, 1), (7, 1), (8, 127), (9, 127)] {
+        let mut info = client.consumer(value, queue("e"), 10);
+        info.exclusive = true;
+        info.priority = priority;
+        client.ask(&mut world, Command::ConsumerInfo(info));
+        client.send(&mut world, queue("e"), "x");
+    }
+    let who: Vec<_> = client.given.iter().map(|one| one.consumer.value).collect();
+    assert_eq!(who, [6, 6, 8, 9]);
 }
 
 #[test]

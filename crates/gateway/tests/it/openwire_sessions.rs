@@ -322,3 +322,22 @@ fn a_failover_client_resends_and_nothing_is_doubled() {
     client.say(&mut world, [Command::MessageAck(stale)]);
     assert_eq!(client.hear(&mut world), nothing());
 }
+
+/// A bridge between brokers would wait for messages that nobody forwards.
+#[test]
+fn a_bridge_is_refused() {
+    let mut world = world();
+    let mut bridge = Client::open(&mut world, "ID:b");
+    let info = BrokerInfo {
+        network_connection: true,
+        ..BrokerInfo::default()
+    };
+    bridge.tell(&mut world, &Command::BrokerInfo(info));
+    let heard = bridge.hear(&mut world);
+    assert!(
+        heard[0].ends_with("Networks of brokers are not supported"),
+        "{heard:?}"
+    );
+    bridge.tell(&mut world, &Command::BrokerInfo(BrokerInfo::default()));
+    assert!(bridge.hear(&mut world).is_empty());
+}

@@ -348,7 +348,10 @@ fn consumers_and_producers_and_connections_are_advised() {
     );
     assert_eq!(
         watcher.hear(&mut world),
-        ["Dispatch 1 topic://ActiveMQ.Advisory.Producer.Topic.t producer"]
+        [
+            "Dispatch 1 topic://ActiveMQ.Advisory.Topic add topic://t",
+            "Dispatch 1 topic://ActiveMQ.Advisory.Producer.Topic.t producer",
+        ]
     );
     world.hang_up(client.session);
     assert_eq!(
@@ -359,4 +362,178 @@ fn consumers_and_producers_and_connections_are_advised() {
             "Dispatch 1 topic://ActiveMQ.Advisory.Connection gone",
         ]
     );
+}
+
+/// The library's `DestinationSource` lists queues and topics by these.
+#[test]
+fn destinations_are_advised_and_replayed() {
+    const ALL: &str = "ActiveMQ.Advisory.Queue,ActiveMQ.Advisory.Topic";
+    let mut world = world();
+    let mut user = Client::open(&mut world, "ID:1");
+    user.consume(&mut world, 1, topic("consumed"), 10);
+    user.consume(&mut world, 2, topic("wild.*"), 10);
+    user.consume(&mut world, 3, topic("one,two"), 10);
+    user.send(&mut world, topic("sent"), "x");
+    user.send(&mut world, queue("q"), "x");
+    let mut durable = user.consumer(4, topic("kept"), 10);
+    durable.subscription_name = Some("s".into());
+    user.ask(&mut world, Command::ConsumerInfo(durable));
+    let topics = |names: &[&str]| -> Vec<String> {
+        let line = |name: &&str| format!("Dispatch 1 topic://ActiveMQ.Advisory.Topic {name}");
+        names.iter().map(line).collect()
+    };
+    let mut watcher = Client::open(&mut world, "ID:w");
+    let heard = watch(&mut watcher, &mut world, ALL);
+    let mut expected = topics(&[
+        "add topic://consumed",
+        "add topic://kept",
+        "add topic://sent",
+    ]);
+    expected.push("Dispatch 1 topic://ActiveMQ.Advisory.Queue add queue://q".to_owned());
+    expected.push("Response 3".to_owned());
+    assert_eq!(heard, expected);
+
+    user.send(&mut world, topic("sent"), "again");
+    user.send(&mut world, topic("new"), "x");
+    let new = user.temporary(topic("made"), DestinationInfo::ADD);
+    user.ask(&mut world, new);
+    let gone = user.temporary(topic("sent"), DestinationInfo::REMOVE);
+    user.ask(&mut world, gone);
+    let unknown = user.temporary(topic("never"), DestinationInfo::REMOVE);
+    user.ask(&mut world, unknown);
+    let mut expected = topics(&["add topic://new", "add topic://made", "remove topic://sent"]);
+    assert_eq!(watcher.hear(&mut world), expected);
+    let gone = user.temporary(queue("q"), DestinationInfo::REMOVE);
+    user.ask(&mut world, gone);
+    expected = vec!["Dispatch 1 topic://ActiveMQ.Advisory.Queue remove queue://q".to_owned()];
+    assert_eq!(watcher.hear(&mut world), expected);
+
+    // After a crash only what is stored is known.
+    world.crash(doors());
+    let mut watcher = Client::open(&mut world, "ID:w");
+    let heard = watch(&mut watcher, &mut world, ALL);
+    let mut expected = topics(&["add topic://kept"]);
+    expected.push("Response 3".to_owned());
+    assert_eq!(heard, expected);
+}
+
+fn retained(client: &mut Client, to: Destination, text: &str, mark: bool) -> Message<'static> {
+    let mut message = client.text(to, text);
+    if text.is_empty() {
+        message.content = None;
+    }
+    let mut properties = Vec::new();
+    let named = [("ActiveMQ.Retain".into(), primitive::Value::Bool(mark))];
+    primitive::encode_map(&named, &mut properties);
+    message.marshalled_properties = Some(properties.into());
+    message
+}
+
+#[test]
+fn a_retroactive_consumer_gets_what_its_topic_retains() {
+    let mut world = world();
+    let mut client = Client::open(&mut world, "ID:1");
+    let listen = |client: &mut Client, world: &mut crate::world::World, to, retroactive| {
+        let value = client.given.len() as i64 + 100;
+        let mut info = client.consumer(value, to, 10);
+        info.retroactive = retroactive;
+        let heard = client.ask(world, Command::ConsumerInfo(info));
+        let closed = client.consumer_id(value);
+        client.say(world, [client.remove(closed, 0)]);
+        heard.len() - 1
+    };
+    client.send(&mut world, topic("t.a"), "plain");
+    for (text, mark) in [("first", true), ("second", true), ("not", false)] {
+        let message = retained(&mut client, topic("t.a"), text, mark);
+        assert_eq!(client.ask(&mut world, Command::Message(message)).len(), 1);
+    }
+    assert_eq!(listen(&mut client, &mut world, topic("t.a"), false), 0);
+    assert_eq!(listen(&mut client, &mut world, topic("t.b"), true), 0);
+    for to in ["t.a", "t.*", "x,t.>"] {
+        assert_eq!(listen(&mut client, &mut world, topic(to), true), 1, "{to}");
+        let given = client.given.last().expect("one was given");
+        assert_eq!(given.destination, topic("t.a"));
+        let content = given.message.content.as_deref().expect("a text");
+        assert_eq!(body::decode_text(content).unwrap().to_string(), "second");
+        let names = given
+            .message
+            .marshalled_properties
+            .as_deref()
+            .expect("a mark");
+        let names = primitive::decode_map(names, primitive::PrimitiveLimits::default()).unwrap();
+        assert_eq!(names.len(), 1);
+        assert!(names[0].0 == *"ActiveMQ.Retained");
+    }
+    // The mark is for the broker: who listens does not see it.
+    client.consume(&mut world, 1, topic("t.a"), 10);
+    let message = retained(&mut client, topic("t.a"), "third", true);
+    client.ask(&mut world, Command::Message(message));
+    let live = client.given.last().expect("one was given");
+    let names = live
+        .message
+        .marshalled_properties
+        .as_deref()
+        .expect("empty ones");
+    let names = primitive::decode_map(names, primitive::PrimitiveLimits::default()).unwrap();
+    assert!(names.is_empty(), "{names:?}");
+    // What is sent in a transaction counts when that is committed, and nothing takes it back.
+    let transaction = client.transaction(7);
+    client.say(&mut world, [client.step(7, TransactionStep::Begin)]);
+    let mut message = retained(&mut client, topic("t.a"), "", true);
+    message.transaction_id = transaction;
+    client.ask(&mut world, Command::Message(message));
+    assert_eq!(listen(&mut client, &mut world, topic("t.a"), true), 1);
+    client.ask(&mut world, client.step(7, TransactionStep::CommitOnePhase));
+    assert_eq!(listen(&mut client, &mut world, topic("t.a"), true), 0);
+}
+
+#[test]
+fn a_retroactive_durable_subscription_gets_what_others_hold() {
+    let mut world = world();
+    let mut sender = Client::open(&mut world, "ID:s");
+    let subscribe = |world: &mut crate::world::World, id: &str, to: &str, retroactive: bool| {
+        let mut client = Client::open(world, id);
+        let mut info = client.consumer(1, topic(to), 10);
+        info.subscription_name = Some("s".into());
+        info.retroactive = retroactive;
+        let heard = client.ask(world, Command::ConsumerInfo(info));
+        let texts = heard
+            .iter()
+            .filter_map(|line| line.strip_prefix("Dispatch 1 topic://"));
+        let texts: Vec<String> = texts.map(str::to_owned).collect();
+        (client, texts)
+    };
+    // The first acknowledges one message, the second, of a wider pattern, none.
+    let (mut one, _) = subscribe(&mut world, "ID:1", "a.x", false);
+    let (two, _) = subscribe(&mut world, "ID:2", "a.*", false);
+    world.hang_up(two.session);
+    for (to, text) in [("a.x", "0"), ("a.y", "1"), ("a.x", "2"), ("b.x", "3")] {
+        sender.send(&mut world, topic(to), text);
+    }
+    one.hear(&mut world);
+    let ack = one.ack(AckType::Standard, 0, 0);
+    one.ask(&mut world, Command::MessageAck(ack));
+
+    assert!(subscribe(&mut world, "ID:3", "a.x", false).1.is_empty());
+    let (mut four, recovered) = subscribe(&mut world, "ID:4", "a.x", true);
+    assert_eq!(recovered, ["a.x 0", "a.x 2"]);
+    let ack = four.ack(AckType::Standard, 0, 1);
+    four.ask(&mut world, Command::MessageAck(ack));
+    world.hang_up(four.session);
+    // It is a property of the making: who comes back gets what is his own.
+    sender.send(&mut world, topic("a.x"), "4");
+    assert_eq!(subscribe(&mut world, "ID:4", "a.x", true).1, ["a.x 4"]);
+    // Copies are known as such, and the order is that of sending.
+    let (_, recovered) = subscribe(&mut world, "ID:5", "a.>", true);
+    assert_eq!(recovered, ["a.x 0", "a.y 1", "a.x 2", "a.x 4"]);
+    let (_, recovered) = subscribe(&mut world, "ID:6", "a.>", true);
+    assert_eq!(recovered, ["a.x 0", "a.y 1", "a.x 2", "a.x 4"]);
+    // What was recovered is stored: a crash takes nothing back.
+    world.crash(doors());
+    let (_, kept) = subscribe(&mut world, "ID:6", "a.>", false);
+    let told_again: Vec<_> = recovered
+        .iter()
+        .map(|line| format!("{line} again=1"))
+        .collect();
+    assert_eq!(kept, told_again);
 }

@@ -255,6 +255,27 @@ fn groups_keep_their_offsets() {
     }
     world.crash(door());
     let mut again = Client::new(&mut world);
+    // Nobody is online, and yet the group is known where it has an offset.
+    let everywhere = [("consumerGroup", "CG")];
+    let stats = again.ask(&mut world, Code::GetConsumeStats, &everywhere, &[]);
+    let text = stats.text();
+    assert!(
+        text.contains(r#""brokerOffset":3,"consumerOffset":2"#) && !text.contains("RETRY"),
+        "{text}"
+    );
+    let nobody = [("consumerGroup", "Nobody")];
+    let stats = again.ask(&mut world, Code::GetConsumeStats, &nobody, &[]);
+    assert_eq!((stats.code, stats.text().contains("Offset")), (0, false));
+    let groups = again.ask(
+        &mut world,
+        Code::QueryTopicConsumeByWho,
+        &where_is[1..2],
+        &[],
+    );
+    assert_eq!(groups.text(), r#"{"groupList":["CG"]}"#);
+    let nowhere = [("topic", "%RETRY%CG")];
+    let groups = again.ask(&mut world, Code::QueryTopicConsumeByWho, &nowhere, &[]);
+    assert_eq!(groups.text(), r#"{"groupList":[]}"#);
     let known = again.ask(&mut world, Code::QueryConsumerOffset, &where_is, &[]);
     assert_eq!(known.field("offset"), "2", "after a crash");
     assert_eq!(again.pull(&mut world, "T", 2, "*").bodies(), ["m2"]);
@@ -273,7 +294,20 @@ fn members_hear_of_one_another() {
         0
     );
     one.take(&mut world);
-    two.beat(&mut world, "two", "CG", &["T"]);
+    let subscriptions = r#"{"topic":"T","subString":"*","subVersion":1,"expressionType":"TAG"}"#;
+    let beat = format!(
+        r#"{{"clientID":"two","consumerDataSet":[{{"groupName":"CG",
+            "consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING",
+            "subscriptionDataSet":[{subscriptions}]}}]}}"#
+    );
+    two.tell(&mut world, Code::HeartBeat, &[], beat.as_bytes());
+    let heard = two.take(&mut world);
+    let kinds: Vec<_> = heard.iter().map(|a| (a.is_request, a.code)).collect();
+    assert_eq!(
+        kinds,
+        [(true, 40), (false, 0)],
+        "the notice is not behind the answer"
+    );
     let notice = one.take(&mut world);
     assert_eq!(
         (notice.len(), notice[0].code, notice[0].is_request),

@@ -1,6 +1,6 @@
 //! Routes, sending, and what is refused.
 
-use remoting::body::{MessageQueue, TopicRouteData, TopicStatsTable, from_slice};
+use remoting::body::{KvTable, MessageQueue, TopicRouteData, TopicStatsTable, from_slice};
 use remoting::message::BatchItem;
 use remoting::{RequestCode as Code, Version};
 
@@ -354,4 +354,49 @@ fn topics_and_groups_are_administered() {
             .code,
         29
     );
+}
+
+/// What `mqadmin clusterList` and `brokerStatus` take apart, of both generations.
+#[test]
+fn the_broker_tells_what_it_does() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    for _ in 0..20 {
+        client.send(&mut world, "T", 0, "", "x");
+    }
+    client.pull(&mut world, "T", 0, "*");
+    client.send(&mut world, "T", 0, "", "");
+    let told = client.ask(&mut world, Code::GetBrokerRuntimeInfo, &[], &[]);
+    let told: KvTable = from_slice(&told.body).unwrap();
+    for (name, value) in [
+        ("brokerVersionDesc", "V5_3_3"),
+        ("brokerActive", "true"),
+        ("putTps", "2.0 0.3333333333333333 0.03333333333333333"),
+        (
+            "getTransferredTps",
+            "2.0 0.3333333333333333 0.03333333333333333",
+        ),
+        (
+            "getTransferedTps",
+            "2.0 0.3333333333333333 0.03333333333333333",
+        ),
+        (
+            "getFoundTps",
+            "0.1 0.016666666666666666 0.0016666666666666668",
+        ),
+        ("msgPutTotalTodayNow", "20"),
+        ("msgGetTotalTodayNow", "20"),
+        ("putMessageFailedTimes", "1"),
+        ("commitLogDiskRatio", "-1.0"),
+        ("sendThreadPoolQueueSize", "0"),
+        ("timerReadBehind", "0"),
+        ("timerEnqueueTps", "0.0"),
+        ("earliestMessageTimeStamp", "-1"),
+    ] {
+        assert_eq!(
+            told.table.get(name).map(String::as_str),
+            Some(value),
+            "{name}"
+        );
+    }
 }

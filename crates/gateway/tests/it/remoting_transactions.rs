@@ -144,6 +144,37 @@ fn a_message_that_nobody_decides_is_put_aside() {
     assert_eq!(visible(&mut world, &mut reader), [""; 0]);
 }
 
+/// Fifteen times in all, however often the broker starts anew.
+#[test]
+fn a_crash_forgets_no_check() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    half(&mut world, &mut client, "lost");
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let mut producer = Client::new(&mut world);
+        producer.beat(&mut world, "p", "CG", &[]);
+        producer.take(&mut world);
+        for _ in 0..4 {
+            world.pass_time(30_000);
+            let heard = producer.take(&mut world);
+            for check in heard.iter().filter(|answer| answer.code == 39) {
+                let record = check.records()[0];
+                let times = record.properties().get("TRANSACTION_CHECK_TIMES");
+                asked.push(times.expect("a number").to_owned());
+            }
+            producer.beat(&mut world, "p", "CG", &[]);
+        }
+        world.crash(door());
+        world.pass_time(1);
+    }
+    let expected: Vec<String> = (1..=15).map(|times| times.to_string()).collect();
+    assert_eq!(asked, expected);
+    let mut reader = Client::new(&mut world);
+    let aside = reader.pull(&mut world, "TRANS_CHECK_MAX_TIME_TOPIC", 0, "*");
+    assert_eq!(aside.bodies(), ["lost"], "{}", aside.remark);
+}
+
 #[test]
 fn a_crash_forgets_no_half_message_and_no_decision() {
     let mut world = world();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use broker::event::{Effects, Event, Frame, Records};
+use broker::event::{Effects, Event, Frame, Load, Records};
 use broker::id::{Index, MessageRef, Millis, SessionId, ShardId};
 use broker::node::{Config, Node};
 use broker::pass::{Pass, record_ranges};
@@ -64,11 +64,18 @@ struct Link {
     /// Its door has stopped reading: what comes waits at the peer.
     resting: bool,
     at_peer: Vec<u8>,
+    /// Its peer reads nothing: what is told it waits to be sent.
+    is_stuck: bool,
 }
 
 impl World {
     /// A node that has never run, behind these doors.
     pub fn new(doors: Vec<(Wire, Box<dyn Door>)>) -> World {
+        World::limited(doors, Limits::default())
+    }
+
+    /// The same, with other limits of names.
+    pub fn limited(doors: Vec<(Wire, Box<dyn Door>)>, limits: Limits) -> World {
         let config = Config {
             addresses: [
                 gateway::predeclared::predeclared(),
@@ -76,7 +83,7 @@ impl World {
             ]
             .concat(),
             birth: gateway::birth::birth,
-            limits: Limits::default(),
+            limits,
             tag_hash: gateway::partition::tag_hash,
         };
         World {
@@ -101,13 +108,17 @@ impl World {
 
     /// Somebody connects from this machine.
     pub fn connect(&mut self, wire: Wire) -> SessionId {
+        self.connect_from(wire, [127, 0, 0, 1])
+    }
+
+    /// Somebody connects from anywhere.
+    pub fn connect_from(&mut self, wire: Wire, from: [u8; 4]) -> SessionId {
         self.connections += 1;
         let session = wire.session(self.connections);
         self.links.links.insert(session, Link::default());
-        let end = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let peer = Peer {
-            remote: end(50_000),
-            local: end(5_672),
+            remote: SocketAddr::from((from, 50_000)),
+            local: SocketAddr::from(([127, 0, 0, 1], 5_672)),
         };
         self.at(wire, |door, cx| door.opened(session, peer, cx));
         self.run();
@@ -135,6 +146,19 @@ impl World {
             .get_mut(&session)
             .map(|link| std::mem::take(&mut link.out))
             .unwrap_or_default()
+    }
+
+    /// A peer reads no further.
+    pub fn stop_taking(&mut self, session: SessionId) {
+        if let Some(link) = self.links.links.get_mut(&session) {
+            link.is_stuck = true;
+        }
+    }
+
+    /// What is kept for a peer: bytes that its door has left unread, and bytes not sent.
+    pub fn kept(&self, session: SessionId) -> (usize, usize) {
+        let link = self.links.links.get(&session);
+        link.map_or((0, 0), |link| (link.inbox.len(), link.out.len()))
     }
 
     /// How the door has asked to end a connection, if it has.
@@ -322,7 +346,9 @@ impl World {
             self.node.synced(index);
         }
         self.node.advance(self.now, &self.log, &mut effects);
-        assert!(effects.loads.is_empty(), "everything is in memory");
+        for load in std::mem::take(&mut effects.loads) {
+            self.miss(load);
+        }
         let mut pass = Pass::default();
         self.with_context(&mut pass, |doors, cx| {
             for event in std::mem::take(&mut effects.events) {
@@ -335,6 +361,20 @@ impl World {
         }
         if !pass.is_empty() {
             self.step(pass);
+        }
+    }
+
+    /// Everything that there is lies in memory, so what is asked for has gone or never was.
+    fn miss(&mut self, load: Load) {
+        let Load::Records(messages) = load else {
+            panic!("no page was ever written, and {load:?} is asked for")
+        };
+        for message in messages {
+            assert!(
+                self.log.record(message).is_none(),
+                "{message:?} is in memory"
+            );
+            self.node.record_gone(message);
         }
     }
 }
@@ -402,8 +442,9 @@ impl Links for Cables {
         }
     }
 
-    fn unsent(&self, _session: SessionId) -> usize {
-        0
+    fn unsent(&self, session: SessionId) -> usize {
+        let link = self.links.get(&session).filter(|link| link.is_stuck);
+        link.map_or(0, |link| link.out.len())
     }
 
     fn close(&mut self, session: SessionId, closing: Closing) {
@@ -434,7 +475,7 @@ impl Links for Cables {
     }
 }
 
-/// `guest`/`guest` and `admin`/`admin` may come in and do everything, save to what is called
+/// `guest`/`guest` and `admin`/`admin`, and from this machine anybody, may come in and do everything, save to what is called
 /// `forbidden…`.
 impl Access for Porter {
     fn authenticate(&self, name: &str, password: &[u8], _loopback: bool) -> Result<User, Denied> {
@@ -449,7 +490,10 @@ impl Access for Porter {
         }
     }
 
-    fn anonymous(&self, _loopback: bool) -> Result<User, Denied> {
+    fn anonymous(&self, loopback: bool) -> Result<User, Denied> {
+        if !loopback {
+            return Err(Denied);
+        }
         Ok(User {
             name: "".into(),
             tags: Vec::new(),
