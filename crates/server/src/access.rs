@@ -1,12 +1,17 @@
 //! Who may come in: the users of the topology, asked by every door in the same words.
 
+use broker::id::Millis;
 use broker::topology::Topology;
 use gateway::access::{Access, Action, Denied, Resource, User};
 
 use crate::password;
+use crate::throttle::Throttle;
 
 /// The name under which a peer without credentials is known.
 const ANONYMOUS: &str = "anonymous";
+
+/// Characters of a refused name that the log shows.
+const NAME_SHOWN_MAX: usize = 128;
 
 /// A hash that no password has been seen to give: unknown names take as long as known ones.
 const NOBODY: &str = "sha256$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -14,11 +19,27 @@ const NOBODY: &str = "sha256$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAA
 /// The authority, as of one topology.
 pub(crate) struct Gate<'a> {
     topology: &'a Topology,
+    now: Millis,
+    /// Anybody can be refused as often as he likes; the log tells of some.
+    refused: &'a Throttle,
 }
 
 impl<'a> Gate<'a> {
-    pub fn new(topology: &'a Topology) -> Gate<'a> {
-        Gate { topology }
+    pub fn new(topology: &'a Topology, now: Millis, refused: &'a Throttle) -> Gate<'a> {
+        Gate {
+            topology,
+            now,
+            refused,
+        }
+    }
+
+    fn note_refusal(&self, user: &str, from_loopback: bool, reason: &str) {
+        let Some(untold) = self.refused.line(self.now) else {
+            return;
+        };
+        // A name is as long as the frame that brought it.
+        let user: String = user.chars().take(NAME_SHOWN_MAX).collect();
+        tracing::warn!(user, from_loopback, reason, untold, "login refused");
     }
 }
 
@@ -45,7 +66,7 @@ impl Access for Gate<'_> {
                 });
             }
         };
-        tracing::warn!(user = name, from_loopback, reason, "login refused");
+        self.note_refusal(name, from_loopback, reason);
         Err(Denied)
     }
 
@@ -56,7 +77,7 @@ impl Access for Gate<'_> {
                 tags: Vec::new(),
             });
         }
-        tracing::warn!(from_loopback, reason = "no credentials", "login refused");
+        self.note_refusal(ANONYMOUS, from_loopback, "no credentials");
         Err(Denied)
     }
 
@@ -89,7 +110,8 @@ mod tests {
                 loopback_only,
             }));
         }
-        let gate = Gate::new(&topology);
+        let refused = Throttle::default();
+        let gate = Gate::new(&topology, Millis(0), &refused);
         for (name, password, from_loopback, admitted) in [
             ("guest", "guest", true, true),
             ("guest", "guest", false, false),

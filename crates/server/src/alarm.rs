@@ -6,7 +6,8 @@
 //! | memory | what we hold is more than `limits.memory_bytes`; or the process is larger than that, and a quarter of it is what we hold | we hold three quarters of it or less, and the process is no larger than it or we hold next to nothing (an eighth) |
 //!
 //! *What we hold* are the bytes that grow by publishing and shrink by consuming: bodies of volatile
-//! queues, and frames that the disk has not caught up with. It is known exactly and looked at in
+//! queues that are in memory (what was spilled to the disk is not), and frames that the disk has not
+//! caught up with. It is known exactly and looked at in
 //! every turn. The size of the process, and the room on the disk, are asked of the system at most
 //! once a second. The gaps between raising and ending are there so that a level that sways does
 //! not tell every publisher about it.
@@ -22,7 +23,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use gateway::door::Alarms;
+use gateway::door::{Alarms, Disk};
 
 use crate::config::Config;
 
@@ -34,7 +35,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 struct Measured {
     /// Of the whole process.
     resident_bytes: Option<u64>,
-    disk_free_bytes: Option<u64>,
+    disk: Option<Disk>,
+}
+
+impl Measured {
+    fn disk_free_bytes(self) -> Option<u64> {
+        self.disk.map(|disk| disk.free_bytes)
+    }
 }
 
 /// Where the alarms begin.
@@ -49,6 +56,8 @@ pub(crate) struct Watch {
     limits: Limits,
     data_dir: PathBuf,
     measured: Measured,
+    /// Nobody has been told of the measure yet.
+    is_news: bool,
     next_look: Option<Instant>,
     store_is_full: bool,
     alarms: Alarms,
@@ -70,6 +79,7 @@ impl Watch {
             limits,
             data_dir: config.data_dir.0.clone(),
             measured: Measured::default(),
+            is_news: false,
             next_look: None,
             store_is_full: false,
             alarms: Alarms::NONE,
@@ -87,8 +97,9 @@ impl Watch {
             self.next_look = Some(now + LOOK_EVERY);
             self.measured = Measured {
                 resident_bytes: resident_bytes(),
-                disk_free_bytes: self.disk_free_bytes(),
+                disk: self.disk(),
             };
+            self.is_news = true;
         }
         let alarms = self
             .limits
@@ -96,10 +107,8 @@ impl Watch {
         if alarms == self.alarms {
             return None;
         }
-        let Measured {
-            resident_bytes,
-            disk_free_bytes,
-        } = self.measured;
+        let resident_bytes = self.measured.resident_bytes;
+        let disk_free_bytes = self.measured.disk_free_bytes();
         tracing::warn!(
             memory = alarms.memory,
             disk = alarms.disk,
@@ -123,9 +132,18 @@ impl Watch {
         self.next_look.filter(|_| self.alarms.any())
     }
 
-    fn disk_free_bytes(&self) -> Option<u64> {
+    /// How full the disk is, if it was measured since this was asked.
+    pub fn take_disk(&mut self) -> Option<Disk> {
+        let disk = self.measured.disk;
+        disk.filter(|_| std::mem::take(&mut self.is_news))
+    }
+
+    fn disk(&self) -> Option<Disk> {
         let room = rustix::fs::statvfs(&self.data_dir).ok()?;
-        Some(room.f_bavail.saturating_mul(room.f_frsize))
+        Some(Disk {
+            total_bytes: room.f_blocks.saturating_mul(room.f_frsize),
+            free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+        })
     }
 }
 
@@ -154,7 +172,7 @@ impl Limits {
         } else {
             disk
         };
-        let is_short = measured.disk_free_bytes.is_some_and(|free| free < enough);
+        let is_short = measured.disk_free_bytes().is_some_and(|free| free < enough);
         Alarms {
             memory,
             disk: store_is_full || is_short,
@@ -197,9 +215,16 @@ mod tests {
         memory_bytes: 800,
         disk_free_bytes: 1000,
     };
+    const fn disk(free_bytes: u64) -> Disk {
+        Disk {
+            total_bytes: u64::MAX,
+            free_bytes,
+        }
+    }
+
     const PLENTY: Measured = Measured {
         resident_bytes: Some(10),
-        disk_free_bytes: Some(u64::MAX),
+        disk: Some(disk(u64::MAX)),
     };
 
     #[test]
@@ -252,7 +277,7 @@ mod tests {
             (None, false, false),
         ] {
             let measured = Measured {
-                disk_free_bytes: free,
+                disk: free.map(disk),
                 ..PLENTY
             };
             alarms = LIMITS.judge(alarms, measured, 0, store_is_full);
@@ -272,7 +297,7 @@ mod tests {
         };
         let worst = Measured {
             resident_bytes: Some(u64::MAX),
-            disk_free_bytes: Some(0),
+            disk: Some(disk(0)),
         };
         assert_eq!(
             none.judge(Alarms::NONE, worst, u64::MAX, false),

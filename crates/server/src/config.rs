@@ -24,6 +24,7 @@ pub struct Config {
     pub listeners: Listeners,
     pub broker: Broker,
     pub limits: Limits,
+    pub retention: Retention,
     pub log: Log,
     pub users: Vec<User>,
 }
@@ -91,6 +92,9 @@ impl Default for Broker {
 pub struct Limits {
     /// Over all listeners; a connection above it is closed as it is accepted.
     pub connections: usize,
+    /// Of these, how many may not have logged in; above it the one that has waited longest is
+    /// closed.
+    pub strangers: usize,
     /// Deliveries to a connection stop while more than this waits to be sent; reading from it
     /// stops at twice as much.
     pub outbox_bytes: usize,
@@ -102,19 +106,58 @@ pub struct Limits {
     /// Publishers rest while more than this is held in memory; without it, six tenths of the
     /// machine's.
     pub memory_bytes: Option<u64>,
+    /// Messages of volatile queues beyond this go from memory to the disk, and come back when they
+    /// are wanted.
+    pub volatile_bytes: usize,
     /// Publishers rest while fewer than this are free where the log lies.
     pub disk_free_bytes: u64,
+    /// Old segments are merged while the log is larger than twice what is live and this.
+    pub garbage_bytes: u64,
+    /// No faster than this, reading and writing counted.
+    pub merge_bytes_per_second: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 10_000,
+            strangers: 1_000,
             outbox_bytes: 1 << 20,
             unread_bytes: 101 << 20,
             unsynced_bytes: 64 << 20,
             memory_bytes: None,
+            volatile_bytes: 32 << 20,
             disk_free_bytes: 50_000_000,
+            garbage_bytes: 1 << 30,
+            merge_bytes_per_second: 32 << 20,
+        }
+    }
+}
+
+/// How long partitions keep what was stored. Zero hours, or zero bytes, is no limit.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    pub hours: u64,
+    /// Of the records of one partition.
+    pub partition_bytes: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            hours: 72,
+            partition_bytes: 0,
+        }
+    }
+}
+
+impl Retention {
+    pub(crate) fn as_broker(&self) -> broker::node::Retention {
+        let limited = |limit: u64| (limit > 0).then_some(limit);
+        broker::node::Retention {
+            age_ms: limited(self.hours).map(|hours| hours.saturating_mul(3_600_000)),
+            bytes_max: limited(self.partition_bytes),
         }
     }
 }
@@ -339,7 +382,9 @@ impl Config {
         }
         for (key, value) in [
             ("connections", self.limits.connections),
+            ("strangers", self.limits.strangers),
             ("outbox_bytes", self.limits.outbox_bytes),
+            ("volatile_bytes", self.limits.volatile_bytes),
         ] {
             if value == 0 {
                 return wrong(format!("limits.{key} must not be 0"));
@@ -377,6 +422,14 @@ mod tests {
     #[test]
     fn nothing_is_needed() {
         assert_eq!(parse("", &[], &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn retention_without_a_number_is_without_a_limit() {
+        let kept = |text: &str| parse(text, &[], &[]).unwrap().retention.as_broker();
+        assert_eq!(kept(""), broker::node::Retention::default());
+        let chosen = kept("[retention]\nhours = 0\npartition_bytes = 5\n");
+        assert_eq!((chosen.age_ms, chosen.bytes_max), (None, Some(5)));
     }
 
     #[test]

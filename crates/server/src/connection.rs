@@ -6,10 +6,14 @@ use std::time::Instant;
 use mio::net::TcpStream;
 
 use broker::id::SessionId;
-use gateway::door::{Closing, Peer};
+use gateway::door::{Closing, Peer, STRANGER_BYTES_MAX};
 
 /// Bytes taken from a socket at once. Large, because reading is the dearest system call.
 pub(crate) const READ_BYTES: usize = 256 << 10;
+
+/// Bytes taken at once from a peer that is not known yet; with what its door then answers and what
+/// stays unread, [`STRANGER_BYTES_MAX`] is kept.
+const STRANGER_READ_BYTES: usize = 6 << 10;
 
 /// What is discarded of a peer's bytes when it is closed, so that the kernel does not answer
 /// them by a reset that overtakes our last words.
@@ -40,6 +44,8 @@ pub(crate) struct Connection {
     /// Listed as having something to read.
     pub queued: bool,
     pub ending: Option<Ending>,
+    /// Its door knows who it is.
+    pub admitted: bool,
 }
 
 /// A connection that we are closing.
@@ -89,6 +95,7 @@ impl Connection {
             dirty: false,
             queued: false,
             ending: None,
+            admitted: false,
         }
     }
 
@@ -126,6 +133,9 @@ impl Connection {
         self.unread.clear();
         if left.is_empty() {
             self.unread = Vec::new();
+        } else if !self.admitted {
+            // A buffer that grows would be larger than what is in it.
+            self.unread = left.to_vec();
         } else {
             self.unread.extend_from_slice(left);
         }
@@ -147,7 +157,14 @@ impl Connection {
             0
         };
         scratch[..front].copy_from_slice(&self.unread[..front]);
-        let room = &mut scratch[front..front + READ_BYTES];
+        let room = match self.admitted {
+            true => READ_BYTES,
+            false => STRANGER_READ_BYTES.min(STRANGER_BYTES_MAX.saturating_sub(front)),
+        };
+        if room == 0 {
+            return Reading::Nothing;
+        }
+        let room = &mut scratch[front..front + room];
         loop {
             match self.socket.read(room) {
                 Ok(0) => {
@@ -156,7 +173,7 @@ impl Connection {
                 }
                 Ok(n) => {
                     // A short read has drained the socket, unless the end stands behind it.
-                    self.readable = n == READ_BYTES || self.read_closed;
+                    self.readable = n == room.len() || self.read_closed;
                     if !self.unread_is_short() {
                         self.unread.extend_from_slice(&room[..n]);
                     }

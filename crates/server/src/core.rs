@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::entropy::Entropy;
 use crate::links::Connections;
+use crate::throttle::Throttle;
 
 pub(crate) struct Core {
     pub engine: Engine,
@@ -19,6 +20,8 @@ pub(crate) struct Core {
     now: Millis,
     entropy: Entropy,
     next_consumer: u64,
+    /// Lines about logins that were refused.
+    refused: Throttle,
 }
 
 impl Core {
@@ -32,6 +35,7 @@ impl Core {
             now,
             entropy,
             next_consumer: 0,
+            refused: Throttle::default(),
         }
     }
 
@@ -54,7 +58,7 @@ impl Core {
             pass: &mut self.pass,
             records: self.engine.bodies(),
             links: &mut self.links,
-            access: &Gate::new(topology),
+            access: &Gate::new(topology, self.now, &self.refused),
             entropy: &mut || entropy.draw(),
             next_consumer: &mut self.next_consumer,
         })

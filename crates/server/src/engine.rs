@@ -1,13 +1,18 @@
 //! The broker and the store, and the way between them: frames to the log, completions to the
 //! node, records and pages back. What the broker decides is performed here and nowhere else.
 //!
-//! Caveats: while the disk is full the node refuses new messages; what it had taken before, and
-//! what it moves itself, still goes into the room that the log keeps for settlements. When that
-//! room is used up, too, the process stops. A message that the log does not hold any more when it is read back is
-//! passed over: it was settled in the meantime.
+//! Caveats: while the disk is full the node refuses new messages; what it had taken before, what
+//! it moves itself, and what nobody would hear of if it were refused, still goes into the room that
+//! the log keeps for settlements. When that room is used up, too, the process stops. A message that
+//! the log does not hold any more when it is read back is passed over: it was settled in the
+//! meantime.
 
+mod cold;
 #[cfg(test)]
 mod fixture;
+mod repair;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,24 +25,30 @@ use broker::properties::Properties;
 use broker::record::Record;
 use broker::topology::Topology;
 use store::{
-    Class, Completion, Durability, FileDisk, FrameBuilder, LoadError, MessageId, NodeId, Options,
+    Class, Completion, Disk, Durability, FrameBuilder, LoadError, MessageId, NodeId, Options,
     Recovered, Shard, ShardMark, Store, Term,
 };
+
+pub(crate) use repair::rebuild as rebuild_pages;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::founding::founding;
-use crate::volatile::VolatileBodies;
+use crate::volatile::{Came, Sizes, VolatileBodies};
+use cold::Cold;
 
 /// The one log shard of a node that is no cluster.
 const SHARD: Shard = Shard::new(ShardId::LOG.0);
+/// Where the volatile queues spill, in the data directory.
+const SPILL_FOLDER: &str = "volatile";
 /// There is no election without a cluster.
 const TERM: Term = Term(0);
 
 pub(crate) struct Engine {
     node: Node,
     bodies: Bodies,
+    cold: Cold,
     effects: Effects,
     next_tag: u64,
     /// Frames that are not known synced, and their bytes.
@@ -76,19 +87,42 @@ impl Engine {
     /// [`Engine::complete`] has something to do.
     pub fn open(
         config: &Config,
+        disk: Arc<dyn Disk>,
         ring: Arc<dyn Fn() + Send + Sync>,
         clock: &mut Clock,
     ) -> Result<Engine, Fault> {
         let mut newborn = [0; 16];
         getrandom::fill(&mut newborn)?;
-        let options = Options::new(NodeId(u128::from_le_bytes(newborn)), ring);
-        Engine::open_with(config, options, clock)
+        let mut options = Options::new(NodeId(u128::from_le_bytes(newborn)), ring);
+        options.merge_bytes_per_second = config.limits.merge_bytes_per_second;
+        Engine::open_with(config, disk, options, clock)
     }
 
     /// The same, over a store of other sizes: a test wants small files.
-    fn open_with(config: &Config, options: Options, clock: &mut Clock) -> Result<Engine, Fault> {
-        let data_dir = config.data_dir.0.as_path();
-        let (mut store, recovered) = Store::open(Arc::new(FileDisk::new(data_dir)), options)?;
+    fn open_with(
+        config: &Config,
+        disk: Arc<dyn Disk>,
+        options: Options,
+        clock: &mut Clock,
+    ) -> Result<Engine, Fault> {
+        let ring = Arc::clone(&options.waker);
+        let mut engine = Engine::recover(config, Store::open(disk, options)?, |floor| {
+            *clock = Clock::not_before(floor);
+            clock.now()
+        })?;
+        let folder = config.data_dir.0.join(SPILL_FOLDER);
+        let sizes = Sizes::new(config.limits.volatile_bytes);
+        engine.bodies.volatile = VolatileBodies::new(folder, sizes, ring);
+        Ok(engine)
+    }
+
+    /// Brings the node to where an opened store's log ends. `now` is given the newest time that
+    /// the log has seen.
+    fn recover(
+        config: &Config,
+        (mut store, recovered): (Store, Recovered),
+        now: impl FnOnce(Millis) -> Millis,
+    ) -> Result<Engine, Fault> {
         let Recovered {
             node: identity,
             checkpoint,
@@ -104,6 +138,7 @@ impl Engine {
             }
             None => Node::new(founding(config)),
         };
+        node.retain(config.retention.as_broker());
         let mut replayed = 0u64;
         for frame in frames {
             let frame = frame?;
@@ -117,17 +152,19 @@ impl Engine {
             store.remember(frame);
             replayed += 1;
         }
-        *clock = Clock::not_before(Millis(store.last_time(SHARD).0));
-        node.recovered(clock.now());
-        tracing::info!(%identity, replayed, data_dir = %data_dir.display(), "log recovered");
+        node.recovered(now(Millis(store.last_time(SHARD).0)));
+        let data_dir = config.data_dir.0.display();
+        tracing::info!(%identity, replayed, %data_dir, "log recovered");
         let bodies = Bodies {
             store,
-            volatile: VolatileBodies::default(),
+            volatile: VolatileBodies::in_memory(),
             loaded: HashMap::new(),
         };
+        let cold = Cold::new(config.limits.garbage_bytes, bodies.store.segment_bytes());
         Ok(Engine {
             node,
             bodies,
+            cold,
             effects: Effects::default(),
             next_tag: 0,
             unsynced: VecDeque::new(),
@@ -150,16 +187,18 @@ impl Engine {
     }
 
     pub fn has_work(&self) -> bool {
-        self.node.has_work()
+        self.node.has_work() || self.bodies.volatile.has_answers() || self.cold.has_work()
     }
 
     pub fn deadline(&self) -> Option<Millis> {
-        self.node.deadline()
+        let spill = self.bodies.volatile.deadline();
+        self.node.deadline().into_iter().chain(spill).min()
     }
 
     /// Hands a pass to the node and does with the outcome everything but telling the doors:
     /// their events are to be taken next. Returns how many messages were stored.
     pub fn step(&mut self, pass: Pass, now: Millis) -> Result<usize, Fault> {
+        self.take_spilled()?;
         self.node.handle(pass, now, &mut self.effects);
         let mut messages = 0;
         for frame in std::mem::take(&mut self.effects.frames) {
@@ -174,7 +213,48 @@ impl Engine {
         for load in std::mem::take(&mut self.effects.loads) {
             self.load(load);
         }
+        self.spill(now);
+        self.cold
+            .step(&self.node, &mut self.bodies.store, &mut self.next_tag);
         Ok(messages)
+    }
+
+    /// Gives the disk what the volatile shard has too much of in memory.
+    fn spill(&mut self, now: Millis) {
+        let volatile = &mut self.bodies.volatile;
+        for slot in self.effects.freed.drain(..) {
+            volatile.free_page(slot);
+        }
+        if let Some(pages_max) = volatile.pages_max() {
+            let write = &mut |page| volatile.keep_page(page);
+            self.node.spill(pages_max, write);
+            volatile.pages_kept();
+        }
+        volatile.work(now);
+    }
+
+    /// Takes what has come back of that; `true` if the node has to be advanced.
+    fn take_spilled(&mut self) -> Result<bool, Fault> {
+        let mut stirred = false;
+        for came in self.bodies.volatile.poll() {
+            stirred = true;
+            match came {
+                Came::Record(message) => self.node.record_loaded(message),
+                Came::RecordGone(message) => self.node.record_gone(message),
+                Came::Page(slot, page) => self.page_loaded(slot, &page)?,
+                Came::PageGone(slot) => self.node.page_gone(slot),
+            }
+        }
+        Ok(stirred)
+    }
+
+    fn page_loaded(&mut self, slot: PageSlot, page: &[u8]) -> Result<(), Fault> {
+        self.node
+            .page_loaded(slot, page)
+            .map_err(|reason| Fault::Page {
+                slot: slot.0,
+                reason,
+            })
     }
 
     pub fn take_events(&mut self) -> Vec<Event> {
@@ -190,6 +270,7 @@ impl Engine {
             self.bodies.volatile.release(message);
         }
         self.bodies.loaded.clear();
+        self.bodies.volatile.trim();
     }
 
     fn append(&mut self, frame: Frame) -> Result<(), Fault> {
@@ -237,6 +318,13 @@ impl Engine {
         self.next_tag += 1;
         match load {
             Load::Records(messages) => {
+                let (spilled, messages): (Vec<_>, Vec<_>) = messages
+                    .into_iter()
+                    .partition(|message| message.shard() == ShardId::VOLATILE);
+                self.bodies.volatile.ask(&spilled);
+                if messages.is_empty() {
+                    return;
+                }
                 let id = |message: MessageRef| MessageId::from_number(message.as_u64());
                 let mut ids: Vec<MessageId> = messages.into_iter().filter_map(id).collect();
                 // Ascending ones share reads.
@@ -244,6 +332,7 @@ impl Engine {
                 ids.dedup();
                 self.bodies.store.load(ids, self.next_tag);
             }
+            Load::Page(slot) if slot.is_volatile() => self.bodies.volatile.ask_page(slot),
             Load::Page(slot) => {
                 self.bodies.store.load_page(to_store(slot), self.next_tag);
             }
@@ -252,7 +341,7 @@ impl Engine {
 
     /// Takes what the store has finished; `true` if the node has to be advanced.
     pub fn complete(&mut self) -> Result<bool, Fault> {
-        let mut stirred = false;
+        let mut stirred = self.take_spilled()?;
         for completion in self.bodies.store.poll() {
             match completion {
                 Completion::Synced { shard, index } => {
@@ -267,20 +356,41 @@ impl Engine {
                         self.loaded(id, record)?;
                     }
                 }
-                Completion::PageLoaded { tag: _, slot, page } => {
+                Completion::PageLoaded { tag, slot, page } => {
                     stirred = true;
-                    let page = page.map_err(|reason| Fault::Load { reason })?;
-                    let slot = from_store(slot);
-                    self.node
-                        .page_loaded(slot, &page)
-                        .map_err(|reason| Fault::Page {
-                            slot: slot.0,
-                            reason,
-                        })?;
+                    if self.cold.has_asked(tag) {
+                        self.cold
+                            .page_loaded(page, &self.node, &self.bodies.store)?;
+                    } else {
+                        let page = page.map_err(|reason| Fault::Load { reason })?;
+                        self.page_loaded(from_store(slot), &page)?;
+                    }
                 }
-                Completion::Checkpointed => tracing::debug!("checkpoint written"),
+                Completion::Checkpointed => {
+                    tracing::debug!("checkpoint written");
+                    self.cold.checkpointed(&self.bodies.store);
+                    stirred = true;
+                }
                 Completion::CheckpointFailed(error) => {
                     tracing::warn!(%error, "a checkpoint could not be written");
+                }
+                Completion::Merged {
+                    bytes_before,
+                    bytes_after,
+                } => {
+                    tracing::info!(bytes_before, bytes_after, "old segments became one");
+                    self.cold.merged(&self.bodies.store);
+                    stirred = true;
+                }
+                Completion::MergeAbandoned => {
+                    tracing::debug!("a merge was abandoned");
+                    self.cold.failed(&self.bodies.store);
+                    stirred = true;
+                }
+                Completion::MergeFailed(error) => {
+                    tracing::warn!(%error, "old segments could not be merged");
+                    self.cold.failed(&self.bodies.store);
+                    stirred = true;
                 }
                 Completion::DiskFull => {
                     tracing::error!("the disk is full: publishes to the log are refused");
@@ -306,9 +416,10 @@ impl Engine {
         }
     }
 
-    /// Bytes of frames in memory because the disk has not caught up with them.
+    /// Bytes in memory because the disk has not caught up with them: frames of the log, and what
+    /// volatile queues spill.
     pub fn unsynced_bytes(&self) -> usize {
-        self.unsynced_bytes
+        self.unsynced_bytes + self.bodies.volatile.unwritten_bytes()
     }
 
     /// Bytes in memory that grow by publishing and shrink by consuming or by the disk's catching
@@ -341,7 +452,9 @@ impl Engine {
     }
 
     pub fn checkpoint_if_due(&mut self, now: Millis) {
-        if self.bodies.store.needs_checkpoint(store::Millis(now.0)) {
+        let store = &self.bodies.store;
+        let is_wanted = self.node.wants_checkpoint() && store.can_checkpoint();
+        if is_wanted || store.needs_checkpoint(store::Millis(now.0)) {
             self.checkpoint(now);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use broker::bytes::Undecodable;
 use broker::refusal::Refusal;
@@ -15,6 +16,8 @@ pub enum Fault {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("{} is no data directory: no server has run there", path.display())]
+    NoDataDirectory { path: PathBuf },
     /// The log is sound, and what is in it makes no sense to this build.
     #[error(
         "frame {index} of the log cannot be replayed: {reason}; was it written by a newer version?"

@@ -30,20 +30,23 @@ mod entropy;
 mod fault;
 mod founding;
 mod links;
+pub mod offline;
 mod pace;
 mod password;
 mod reactor;
 mod signals;
 mod start;
+mod throttle;
 mod volatile;
 
 pub use config::{
-    Broker, Config, ConfigError, DataDir, Limits, Listeners, Log, Origin, Override, Secret, User,
+    Broker, Config, ConfigError, DataDir, Limits, Listeners, Log, Origin, Override, Retention,
+    Secret, User,
 };
 pub use doors::doors;
 pub use fault::Fault;
 pub use password::hash as hash_password;
-pub use start::{Server, Stopper, serve};
+pub use start::{Server, Stopper, serve, serve_on};
 
 /// A value of a flag, as the configuration takes it.
 pub use toml::Value;

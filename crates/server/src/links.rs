@@ -1,5 +1,6 @@
 //! All connections, and what the doors see of them.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -15,6 +16,8 @@ const SENT_LIMIT: Duration = Duration::from_secs(10);
 const SPARE_BUFFERS_MAX: usize = 64;
 const SPARE_BUFFER_BYTES_MAX: usize = 1 << 20;
 const NEW_BUFFER_BYTES: usize = 4 << 10;
+/// Sessions that are listed as waiting and do not wait any more, besides as many as do.
+const STALE_MAX: usize = 64;
 
 /// The place of a connection: what mio calls it by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -46,6 +49,11 @@ pub(crate) struct Connections {
     /// Were asked to close, or are on their way.
     ending: Vec<SessionId>,
     spare: Vec<Vec<u8>>,
+    /// Those that were not admitted when they came, oldest first; some have been since, or have
+    /// gone.
+    waiting: VecDeque<SessionId>,
+    /// How many have not been admitted.
+    strangers: usize,
     /// Takes what is written for a session that has gone.
     void: Vec<u8>,
 }
@@ -75,13 +83,42 @@ impl Connections {
         let session = wire.session(number(seat, place.life));
         place.connection = Some(Connection::new(session, peer, socket));
         self.count += 1;
+        self.strangers += 1;
+        if self.waiting.len() > 2 * self.strangers + STALE_MAX {
+            let mut waiting = std::mem::take(&mut self.waiting);
+            waiting.retain(|session| self.is_stranger(*session));
+            self.waiting = waiting;
+        }
+        self.waiting.push_back(session);
         (seat, session)
+    }
+
+    /// How many connections no door has admitted.
+    pub fn strangers(&self) -> usize {
+        self.strangers
+    }
+
+    /// The one that has waited longest without being admitted.
+    pub fn take_oldest_stranger(&mut self) -> Option<Seat> {
+        loop {
+            let session = self.waiting.pop_front()?;
+            if self.is_stranger(session) {
+                return self.find(session);
+            }
+        }
+    }
+
+    fn is_stranger(&self, session: SessionId) -> bool {
+        let seat = self.find(session).map(|seat| &self.seats[seat.0 as usize]);
+        let connection = seat.and_then(|place| place.connection.as_ref());
+        connection.is_some_and(|connection| !connection.admitted)
     }
 
     pub fn remove(&mut self, seat: Seat) -> Option<Connection> {
         let connection = self.seats.get_mut(seat.0 as usize)?.connection.take()?;
         self.free.push(seat);
         self.count -= 1;
+        self.strangers -= usize::from(!connection.admitted);
         Some(connection)
     }
 
@@ -150,7 +187,8 @@ impl Connections {
         let Some(buffer) = self.at(seat).and_then(Connection::take_drained) else {
             return;
         };
-        if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+        let is_worth_it = (NEW_BUFFER_BYTES..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity());
+        if is_worth_it && self.spare.len() < SPARE_BUFFERS_MAX {
             self.spare.push(buffer);
         }
     }
@@ -167,11 +205,20 @@ impl Links for Connections {
             .connection
             .as_mut()
             .expect("it was found");
-        if !connection.has_buffer() {
+        // A stranger's grows with what it is told, which is little.
+        if connection.admitted && !connection.has_buffer() {
             let spare = self.spare.pop();
             connection.give_buffer(spare.unwrap_or_else(|| Vec::with_capacity(NEW_BUFFER_BYTES)));
         }
         connection.out_mut()
+    }
+
+    fn admit(&mut self, session: SessionId) {
+        if let Some(connection) = self.of(session)
+            && !std::mem::replace(&mut connection.admitted, true)
+        {
+            self.strangers -= 1;
+        }
     }
 
     fn unsent(&self, session: SessionId) -> usize {

@@ -44,6 +44,7 @@ use crate::doors::{Doors, Entrance};
 use crate::fault::Fault;
 use crate::links::Seat;
 use crate::pace::{Pace, Turn};
+use crate::throttle::Throttle;
 
 /// What rings without saying more; connections have their seat's number.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -72,6 +73,8 @@ pub(crate) struct Reactor {
     events: Events,
     listeners: Vec<Listening>,
     accept_retry: Option<Instant>,
+    /// Lines about connections that were not kept.
+    turned_away: Throttle,
     doors: Doors,
     core: Core,
     limits: Limits,
@@ -109,6 +112,7 @@ impl Reactor {
             events: Events::with_capacity(EVENTS_MAX),
             listeners: Vec::new(),
             accept_retry: None,
+            turned_away: Throttle::default(),
             doors,
             core,
             limits,
@@ -240,6 +244,9 @@ impl Reactor {
             for door in self.doors.each() {
                 self.core.with(|cx| door.alarmed(alarms, cx));
             }
+        }
+        if let Some(disk) = self.watch.take_disk() {
+            self.doors.each().for_each(|door| door.disk_measured(disk));
         }
     }
 

@@ -8,6 +8,7 @@ use mio::{Poll, Waker};
 
 use broker::topology::{Change, Topology, UserSpec};
 use gateway::door::Door;
+use store::{Disk, FileDisk};
 
 use crate::alarm::Watch;
 use crate::clock::Clock;
@@ -59,6 +60,17 @@ impl Server {
         config: &Config,
         doors: impl FnOnce(u128) -> [Box<dyn Door>; 3],
     ) -> Result<Server, Fault> {
+        let disk = Arc::new(FileDisk::new(config.data_dir.0.as_path()));
+        Server::open_on(disk, config, doors)
+    }
+
+    /// The same on another disk than the operating system's, which then holds the log and everything
+    /// beside it.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        config: &Config,
+        doors: impl FnOnce(u128) -> [Box<dyn Door>; 3],
+    ) -> Result<Server, Fault> {
         let poll = Poll::new().map_err(Fault::Poll)?;
         let registry = poll.registry().try_clone().map_err(Fault::Poll)?;
         let waker = waker(&poll).map_err(Fault::Poll)?;
@@ -70,7 +82,7 @@ impl Server {
             let _ = waker.wake();
         });
         let mut clock = Clock::default();
-        let engine = Engine::open(config, ring, &mut clock)?;
+        let engine = Engine::open(config, disk, ring, &mut clock)?;
         let core = Core::new(engine, clock, Entropy::new()?);
         let doors = Doors::new(doors(core.engine.identity()));
         let stop = Arc::clone(&stopper.stop);
@@ -135,7 +147,13 @@ impl Server {
 /// Everything that the binary does: opens, says so in one line on the standard output, and runs
 /// until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), Fault> {
-    let mut server = Server::open(config, |identity| crate::doors::doors(config, identity))?;
+    serve_on(Arc::new(FileDisk::new(config.data_dir.0.as_path())), config)
+}
+
+/// The same on another disk than the operating system's.
+pub fn serve_on(disk: Arc<dyn Disk>, config: &Config) -> Result<(), Fault> {
+    let doors = |identity| crate::doors::doors(config, identity);
+    let mut server = Server::open_on(disk, config, doors)?;
     server.take_signals()?;
     println!("{}", server.ready_line());
     server.run()

@@ -1,5 +1,8 @@
 //! The binary: reads flags, configuration and environment, and serves.
 
+mod bench;
+mod inspect;
+
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,6 +28,8 @@ enum Verb {
     Serve(Serve),
     /// Read a password from the standard input and print its hash for `password_hash`
     HashPassword,
+    Bench(Box<bench::Options>),
+    Inspect(inspect::Options),
 }
 
 /// Each flag wins over the environment (TROIKA__SECTION__KEY), and that over the file.
@@ -102,6 +107,8 @@ fn main() -> ExitCode {
         None => serve(&cli.serve),
         Some(Verb::Serve(flags)) => serve(&flags),
         Some(Verb::HashPassword) => hash_password(),
+        Some(Verb::Bench(options)) => bench::bench(*options),
+        Some(Verb::Inspect(options)) => inspect::inspect(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

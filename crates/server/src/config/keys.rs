@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{ConfigError, Origin};
 
 /// All keys, dotted, save those of `users`.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 23] = [
     "data_dir",
     "listeners.bind",
     "listeners.amqp",
@@ -17,11 +17,17 @@ pub(super) const KEYS: [&str; 17] = [
     "broker.cluster",
     "broker.advertised_host",
     "limits.connections",
+    "limits.strangers",
     "limits.outbox_bytes",
     "limits.unread_bytes",
     "limits.unsynced_bytes",
     "limits.memory_bytes",
+    "limits.volatile_bytes",
     "limits.disk_free_bytes",
+    "limits.garbage_bytes",
+    "limits.merge_bytes_per_second",
+    "retention.hours",
+    "retention.partition_bytes",
     "log.level",
 ];
 const USER_KEYS: [&str; 5] = ["name", "password", "password_hash", "tags", "loopback_only"];
@@ -122,8 +128,9 @@ fn unknown(key: &str, known: impl IntoIterator<Item = String>, origin: &Origin) 
 /// A variable's text as the value it looks like; names and paths stay text whatever they look
 /// like.
 pub(super) fn plain_value(key: &str, text: &str) -> Value {
-    let is_number =
-        key.starts_with("limits.") || (key.starts_with("listeners.") && key != "listeners.bind");
+    let is_number = key.starts_with("limits.")
+        || key.starts_with("retention.")
+        || (key.starts_with("listeners.") && key != "listeners.bind");
     match text.parse::<i64>() {
         Ok(number) if is_number => Value::Integer(number),
         Ok(_) | Err(_) => Value::String(text.into()),

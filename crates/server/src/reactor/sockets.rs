@@ -87,8 +87,11 @@ impl Reactor {
 
     pub(super) fn welcome(&mut self, wire: Wire, socket: TcpStream, remote: SocketAddr) {
         if self.core.links.len() >= self.limits.connections {
-            let max = self.limits.connections;
-            tracing::warn!(%remote, "connection refused: limits.connections has reached {max}");
+            if let Some(untold) = self.turned_away.line(self.core.now()) {
+                let max = self.limits.connections;
+                let what = "connection refused: limits.connections has reached";
+                tracing::warn!(%remote, untold, "{what} {max}");
+            }
             return;
         }
         // Answers are small and awaited; Nagle's algorithm would hold them back.
@@ -113,6 +116,26 @@ impl Reactor {
         tracing::debug!(?wire, %remote, session = session.0, "connection opened");
         let door = self.doors.at(wire);
         self.core.with(|cx| door.opened(session, peer, cx));
+        self.part_from_strangers();
+    }
+
+    /// Those that say nothing must not keep others out: of too many that no door knows, the one
+    /// that has waited longest goes.
+    fn part_from_strangers(&mut self) {
+        while self.core.links.strangers() > self.limits.strangers
+            && let Some(seat) = self.core.links.take_oldest_stranger()
+        {
+            let now = self.core.now();
+            if let Some(connection) = self.core.links.at(seat)
+                && let Some(untold) = self.turned_away.line(now)
+            {
+                let remote = connection.peer.remote;
+                let max = self.limits.strangers;
+                let what = "connection closed before its login: limits.strangers has reached";
+                tracing::warn!(%remote, untold, "{what} {max}");
+            }
+            self.gone(seat);
+        }
     }
 
     pub(super) fn read_ready(&mut self) -> Work {
@@ -241,9 +264,10 @@ impl Reactor {
             connection.held = false;
             self.core.pass.push(session, Command::Resume);
         }
-        let relieved = connection.crowded && unsent <= self.limits.outbox_bytes / 2;
+        let relieved = connection.crowded && unsent <= crowd_bytes(connection, &self.limits);
         if relieved {
-            connection.crowded = false;
+            // A stranger is read from again behind what it has left over.
+            connection.crowded = !connection.admitted;
             self.core.links.resume(session);
         }
         if flushed == Flushed::All {
@@ -321,8 +345,24 @@ fn queue(connection: &mut Connection, seat: Seat, ready: &mut Vec<Seat>) {
 /// A door may stop in front of a frame whose answer would add to much that is unsent; nobody but
 /// the reactor knows when that has gone.
 fn note_crowd(connection: &mut Connection, limits: &Limits) {
-    connection.crowded =
-        connection.unread_len() > 0 && connection.unsent() > limits.outbox_bytes / 2;
+    let is_crowd = connection.unsent() > crowd_bytes(connection, limits);
+    connection.crowded = connection.unread_len() > 0 && is_crowd;
+}
+
+/// Unsent bytes for which a door may stop.
+fn crowd_bytes(connection: &Connection, limits: &Limits) -> usize {
+    match connection.admitted {
+        true => limits.outbox_bytes / 2,
+        false => 0,
+    }
+}
+
+/// Unsent bytes beyond which a connection is not read from.
+fn patience_bytes(connection: &Connection, limits: &Limits) -> usize {
+    match connection.admitted {
+        true => limits.outbox_bytes.saturating_mul(2),
+        false => 0,
+    }
 }
 
 fn may_read(connection: &Connection, limits: &Limits) -> bool {
@@ -335,8 +375,9 @@ fn may_read(connection: &Connection, limits: &Limits) -> bool {
     };
     ending
         && !connection.resting
+        && (connection.admitted || !connection.crowded)
         && connection.unread_len() < limits.unread_bytes
-        && connection.unsent() <= limits.outbox_bytes.saturating_mul(2)
+        && connection.unsent() <= patience_bytes(connection, limits)
 }
 
 /// A connection that failed before it was accepted says nothing about the listener.

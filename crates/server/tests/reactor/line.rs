@@ -33,6 +33,8 @@ const CROWD_BYTES: usize = 256 << 10;
 #[derive(Clone, Default)]
 pub struct Gauge {
     pub unsent_max: Arc<AtomicUsize>,
+    /// Of what was offered at once.
+    pub offered_max: Arc<AtomicUsize>,
     pub opened: Arc<AtomicUsize>,
     pub closed: Arc<AtomicUsize>,
 }
@@ -236,7 +238,8 @@ fn attach(session: SessionId, token: Token, queue: QueueId, mode: Mode, cx: &mut
 }
 
 impl Door for LineDoor {
-    fn opened(&mut self, session: SessionId, peer: Peer, _cx: &mut Context<'_>) {
+    fn opened(&mut self, session: SessionId, peer: Peer, cx: &mut Context<'_>) {
+        cx.links.admit(session);
         assert!(peer.is_loopback() && peer.local.port() != 0);
         assert!(self.sessions.insert(session, Line::default()).is_none());
         self.gauge.opened.fetch_add(1, Ordering::SeqCst);

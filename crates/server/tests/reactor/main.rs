@@ -2,7 +2,9 @@
 
 mod line;
 mod restart;
+mod strangers;
 
+use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -53,6 +55,11 @@ struct Running {
 
 impl Running {
     fn start(config: Config) -> Running {
+        Running::behind(config, doors)
+    }
+
+    /// Behind these doors.
+    fn behind(config: Config, doors: fn(&Gauge) -> [Box<dyn Door>; 3]) -> Running {
         let gauge = Gauge::default();
         let (tell, told) = mpsc::channel();
         let its_gauge = gauge.clone();
@@ -327,6 +334,61 @@ fn publishers_rest_until_consumers_have_freed_memory() {
     // It may have come again while the rest was sent; it does not stay.
     assert_eq!(watcher.line(), "ALARM none");
     server.stop();
+}
+
+#[test]
+fn a_backlog_of_a_volatile_queue_leaves_the_memory() {
+    const COUNT: usize = 50_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.limits.volatile_bytes = 1 << 20;
+    // Fifty megabytes are published: if all of them were held, publishers would have to rest.
+    config.limits.memory_bytes = Some(40 << 20);
+    let server = Running::start(config);
+    let mut watcher = server.connect();
+    assert_eq!(watcher.ask("WATCH"), "ALARM none");
+    let mut publisher = server.connect();
+    let padding = "p".repeat(1000);
+    for batch in 0..COUNT / 1000 {
+        let numbers = batch * 1000..(batch + 1) * 1000;
+        let lines: String = numbers
+            .map(|n| format!("PUB vjobs {n} {padding}\n"))
+            .collect();
+        publisher
+            .lines
+            .get_mut()
+            .write_all(lines.as_bytes())
+            .unwrap();
+        for _ in 0..1000 {
+            assert_eq!(publisher.line(), "STORED");
+        }
+    }
+    assert_eq!(watcher.ask("PING"), "PONG", "and no alarm before it");
+    let folder = dir.path().join("volatile");
+    assert!(fs::read_dir(&folder).unwrap().count() > 1);
+    // A queue whose consumer keeps up goes on beside it.
+    let mut quick = server.connect();
+    assert_eq!(quick.ask("SUB vquick"), "OK");
+    assert_eq!(publisher.ask("PUB vquick x"), "STORED");
+    assert_eq!(quick.line(), "MSG x");
+    let mut consumer = server.connect();
+    assert_eq!(consumer.ask("SUB vjobs"), "OK");
+    for number in 0..COUNT {
+        let line = consumer.line();
+        let expected = number.to_string();
+        assert_eq!(line.split(' ').nth(1), Some(expected.as_str()));
+        assert_eq!(
+            line.len(),
+            "MSG ".len() + expected.len() + 1 + padding.len()
+        );
+    }
+    assert_eq!(publisher.ask("COUNT vjobs"), "COUNT 0");
+    wait_until("the files go", || {
+        fs::read_dir(&folder).unwrap().count() == 0
+    });
+    assert_eq!(watcher.ask("PING"), "PONG", "and no alarm before it");
+    server.stop();
+    assert!(!folder.exists());
 }
 
 #[test]
