@@ -17,10 +17,14 @@
 //! 0 when it passed; it prints `KILL ME` to have the server killed with SIGKILL and started again, and then reads
 //! one line, `RESTARTED`.
 //!
+//! `troika-forgetful` is the same server on a [`forgetful`] disk, so that a kill loses what a power failure would.
+//!
 //! With `--peer` the same scenarios run against a real broker that already listens. That is how they were
 //! proven. Caveat: a peer's restart is a command of the caller's.
 
 pub mod account;
+pub mod forgetful;
+pub mod full;
 pub mod never_lose;
 pub mod options;
 pub mod paths;

@@ -20,7 +20,7 @@ const LOAD_MS_MIN: u64 = 1500;
 const LOAD_MS_MAX: u64 = 5000;
 
 /// A program of the rounds outlives all of them.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(1200);
 
 const PROGRAMS: [(&str, &str); 3] = [
     ("neverlose.Amqp", "amqp-5"),
@@ -36,7 +36,7 @@ pub fn run(server: &mut Server, dir: &Path, rounds: u32, names: &str) -> Result<
     let mut random = Random::new(seed);
     let records = dir.join("records");
     fs::create_dir_all(&records).map_err(|error| format!("{}: {error}", records.display()))?;
-    let mut load = start(server, dir, names, "load")?;
+    let mut load = start(server, dir, names, &["mode=load"])?;
     for round in 1..=rounds {
         thread::sleep(Duration::from_millis(
             random.between(LOAD_MS_MIN, LOAD_MS_MAX),
@@ -51,11 +51,26 @@ pub fn run(server: &mut Server, dir: &Path, rounds: u32, names: &str) -> Result<
         program.tell("stop");
     }
     finish(&mut load)?;
-    finish(&mut start(server, dir, names, "drain")?)?;
+    finish(&mut start(server, dir, names, &["mode=drain"])?)?;
     judge(&records).map_err(|reason| format!("{reason}\nseed {seed}, {rounds} rounds"))
 }
 
-fn start(server: &Server, dir: &Path, names: &str, mode: &str) -> Result<Vec<Running>, String> {
+/// On a disk that lies about its syncs everything confirmed is lost, and the account must say so.
+pub fn must_fail(server: &mut Server, dir: &Path, names: &str) -> Result<String, String> {
+    match run(server, dir, 1, names) {
+        Err(reason) if reason.contains("lost") => Ok("\n    the loss was found".into()),
+        Err(reason) => Err(format!("it failed otherwise than by a loss: {reason}")),
+        Ok(summary) => Err(format!("nobody noticed that everything was lost:{summary}")),
+    }
+}
+
+/// Starts the programs of all three doors.
+pub fn start(
+    server: &Server,
+    dir: &Path,
+    names: &str,
+    words: &[&str],
+) -> Result<Vec<Running>, String> {
     PROGRAMS
         .iter()
         .map(|(program, set)| {
@@ -64,10 +79,11 @@ fn start(server: &Server, dir: &Path, names: &str, mode: &str) -> Result<Vec<Run
                 language: Language::Java,
                 program,
                 set,
-                arguments: vec![
-                    format!("mode={mode}"),
-                    format!("records={}", records.display()),
-                ],
+                arguments: words
+                    .iter()
+                    .map(ToString::to_string)
+                    .chain([format!("records={}", records.display())])
+                    .collect(),
                 ports: server.ports(),
                 run: names,
                 dir,
@@ -78,7 +94,8 @@ fn start(server: &Server, dir: &Path, names: &str, mode: &str) -> Result<Vec<Run
         .collect()
 }
 
-fn finish(programs: &mut [Running]) -> Result<(), String> {
+/// Waits until each has ended well.
+pub fn finish(programs: &mut [Running]) -> Result<(), String> {
     for program in programs {
         if !program.finish() {
             return Err(run::tail(program));
@@ -87,7 +104,8 @@ fn finish(programs: &mut [Running]) -> Result<(), String> {
     Ok(())
 }
 
-fn judge(records: &Path) -> Result<String, String> {
+/// What the account says of everything written down.
+pub fn judge(records: &Path) -> Result<String, String> {
     let read = |name: &str| {
         let path = records.join(name);
         fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))

@@ -17,15 +17,24 @@ pub struct Options {
     pub jobs: usize,
     /// Kill rounds of the never-lose run.
     pub rounds: u32,
+    /// The same on a disk that forgets.
+    pub rounds_forgetful: u32,
+    /// Rounds in which the disk or the memory runs full.
+    pub rounds_full: u32,
     /// Print the scenarios and end.
     pub list: bool,
 }
 
 /// Kill rounds without `--long`.
 const ROUNDS: u32 = 5;
+/// The same on a disk that forgets.
+const ROUNDS_FORGETFUL: u32 = 2;
+/// Rounds between a disk or memory that is full and one that is not.
+const ROUNDS_FULL: u32 = 1;
 
-/// Kill rounds with `--long`.
-const ROUNDS_LONG: u32 = 25;
+/// With `--long`, of each kind of kill round.
+const ROUNDS_LONG: u32 = 100;
+const ROUNDS_FULL_LONG: u32 = 10;
 
 pub const USAGE: &str =
     "usage: conformance [--troika PATH] [--filter TEXT] [--jobs N] [--long] [--rounds N] [--list]
@@ -39,6 +48,8 @@ impl Options {
             filter: None,
             jobs: thread::available_parallelism().map_or(2, |n| n.get()) + 1,
             rounds: ROUNDS,
+            rounds_forgetful: ROUNDS_FORGETFUL,
+            rounds_full: ROUNDS_FULL,
             list: false,
         };
         let mut restart = None;
@@ -49,8 +60,16 @@ impl Options {
                 "--troika" => options.troika = Some(value()?.into()),
                 "--filter" => options.filter = Some(value()?),
                 "--jobs" => options.jobs = number::<usize>(&word, &value()?)?.max(1),
-                "--rounds" => options.rounds = number(&word, &value()?)?,
-                "--long" => options.rounds = ROUNDS_LONG,
+                "--rounds" => {
+                    options.rounds = number(&word, &value()?)?;
+                    options.rounds_forgetful = options.rounds;
+                    options.rounds_full = options.rounds;
+                }
+                "--long" => {
+                    options.rounds = ROUNDS_LONG;
+                    options.rounds_forgetful = ROUNDS_LONG;
+                    options.rounds_full = ROUNDS_FULL_LONG;
+                }
                 "--list" => options.list = true,
                 "--peer" => options.peer = Some(Peer::new(peer_ports(&value()?)?)),
                 "--peer-restart" => restart = Some(value()?),

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::full;
 use crate::never_lose;
 use crate::options::Options;
 use crate::paths;
 use crate::program::{Launch, Running, Step};
-use crate::scenarios::{self, Case, What};
+use crate::scenarios::{self, Case, Machine, What};
 use crate::server::{self, Server, Troika};
 use crate::toolchain;
 
@@ -36,7 +37,10 @@ pub fn all(options: &Options) -> Result<Totals, String> {
                 .as_ref()
                 .is_none_or(|text| case.name().contains(text))
         })
-        .filter(|case| options.peer.is_none() || case.environment.is_empty())
+        .filter(|case| {
+            let of_any_server = case.environment.is_empty() && case.machine == Machine::Ordinary;
+            options.peer.is_none() || of_any_server
+        })
         .collect();
     if cases.is_empty() {
         return Err("no scenario has such a name; --list shows them".into());
@@ -61,7 +65,7 @@ pub fn all(options: &Options) -> Result<Totals, String> {
     let total = cases.len();
     let (alone, together): (VecDeque<Case>, VecDeque<Case>) = cases
         .into_iter()
-        .partition(|case| matches!(case.what, What::NeverLose));
+        .partition(|case| matches!(case.what, What::NeverLose | What::Full(_)));
     let state = Mutex::new((together, Totals::default()));
     let work = |case: Case| {
         let began = Instant::now();
@@ -114,11 +118,19 @@ fn one(options: &Options, binary: &Path, dir: &Path, case: &Case) -> Result<Stri
     fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut server = match &options.peer {
         Some(peer) => Server::Peer(peer.clone()),
-        None => Server::Troika(Troika::fresh(binary, dir, case.environment)?),
+        None => Server::Troika(troika(binary, dir, case)?),
     };
-    let verdict = match &case.what {
-        What::Program(_) => program(options, &mut server, dir, case).map(|()| String::new()),
-        What::NeverLose => never_lose::run(&mut server, dir, options.rounds, &names(options)),
+    let names = names(options);
+    let verdict = match (&case.what, case.machine) {
+        (What::Program(_), _) => program(&names, &mut server, dir, case).map(|()| String::new()),
+        (What::NeverLose, Machine::Ordinary) => {
+            never_lose::run(&mut server, dir, options.rounds, &names)
+        }
+        (What::NeverLose, Machine::Forgetful) => {
+            never_lose::run(&mut server, dir, options.rounds_forgetful, &names)
+        }
+        (What::NeverLose, Machine::Lying) => never_lose::must_fail(&mut server, dir, &names),
+        (What::Full(scarce), _) => full::run(&server, dir, *scarce, options.rounds_full, &names),
     };
     let verdict = match verdict {
         Ok(_) if !server.alive() => Err("the server ended by itself".into()),
@@ -136,6 +148,16 @@ fn one(options: &Options, binary: &Path, dir: &Path, case: &Case) -> Result<Stri
     })
 }
 
+fn troika(binary: &Path, dir: &Path, case: &Case) -> Result<Troika, String> {
+    let mut environment = case.environment.to_vec();
+    match case.machine {
+        Machine::Ordinary => return Troika::fresh(binary, dir, environment),
+        Machine::Forgetful => {}
+        Machine::Lying => environment.push(("FORGETFUL_LIES", "1")),
+    }
+    Troika::fresh(&server::forgetful_binary()?, dir, environment)
+}
+
 /// The suffix of the names of one case: a peer outlives its scenarios, a Troika does not.
 fn names(options: &Options) -> String {
     match options.peer {
@@ -151,11 +173,10 @@ fn names(options: &Options) -> String {
     }
 }
 
-fn program(options: &Options, server: &mut Server, dir: &Path, case: &Case) -> Result<(), String> {
+fn program(run: &str, server: &mut Server, dir: &Path, case: &Case) -> Result<(), String> {
     let What::Program(programs) = &case.what else {
         return Err("a case without programs".into());
     };
-    let run = names(options);
     let mut running: Vec<Running> = Vec::new();
     for (index, part) in programs.iter().enumerate() {
         let launch = Launch {
@@ -164,7 +185,7 @@ fn program(options: &Options, server: &mut Server, dir: &Path, case: &Case) -> R
             set: part.set,
             arguments: part.arguments.iter().map(|word| word.to_string()).collect(),
             ports: server.ports(),
-            run: &run,
+            run,
             dir,
             deadline: Duration::from_secs(case.seconds),
         };

@@ -23,6 +23,25 @@ pub enum What {
     Program(Vec<Program>),
     /// The kill rounds under load.
     NeverLose,
+    /// The rounds in which something runs full under load.
+    Full(Scarce),
+}
+
+/// What runs full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scarce {
+    Disk,
+    Memory,
+}
+
+/// What the server of a case runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine {
+    Ordinary,
+    /// What was not synced is gone after a kill.
+    Forgetful,
+    /// The same, and syncs do nothing: whatever was confirmed is lost, and the case must find that.
+    Lying,
 }
 
 /// One thing that passes or fails.
@@ -32,6 +51,7 @@ pub struct Case {
     pub seconds: u64,
     /// Set for the server. A peer cannot be given it, so that such a case runs with Troika only.
     pub environment: &'static [(&'static str, &'static str)],
+    pub machine: Machine,
 }
 
 impl Case {
@@ -65,13 +85,14 @@ const PYTHON: [&str; 7] = [
 
 const AMQP: [&str; 3] = ["amqp.Basics", "amqp.Confirms", "amqp.Recovery"];
 
-const OPENWIRE: [&str; 10] = [
+const OPENWIRE: [&str; 11] = [
     "openwire.MessageTypes",
     "openwire.AckModes",
     "openwire.Transactions",
     "openwire.TempAndAdvisories",
     "openwire.Topics",
     "openwire.QueueFeatures",
+    "openwire.Groups",
     "openwire.Failover",
     "openwire.Credentials",
     "openwire.Closing",
@@ -116,6 +137,9 @@ const ROCKETMQ: [&str; 10] = [
 /// Soon too little for what waits in volatile queues: 48 MB.
 const SMALL_MEMORY: &[(&str, &str)] = &[("TROIKA__LIMITS__MEMORY_BYTES", "50331648")];
 
+/// Room for a handful of segments: 448 MB.
+const SMALL_DISK: &[(&str, &str)] = &[("FORGETFUL_BYTES", "469762048")];
+
 /// Who sends and who receives; the names of worlds in [`matrix`].
 const WORLDS: [&str; 4] = ["pika", "amqp", "jms", "rocketmq"];
 
@@ -145,6 +169,7 @@ pub fn cases() -> Vec<Case> {
                     what: What::Program(vec![program]),
                     seconds: SECONDS,
                     environment: &[],
+                    machine: Machine::Ordinary,
                 });
             }
         }
@@ -167,6 +192,7 @@ pub fn cases() -> Vec<Case> {
             }]),
             seconds: SECONDS,
             environment: &[],
+            machine: Machine::Ordinary,
         });
     }
     cases.push(Case {
@@ -179,14 +205,39 @@ pub fn cases() -> Vec<Case> {
         }]),
         seconds: SECONDS,
         environment: SMALL_MEMORY,
+        machine: Machine::Ordinary,
     });
     matrix(&mut cases);
-    cases.push(Case {
-        label: "never_lose".into(),
-        what: What::NeverLose,
-        seconds: SECONDS,
-        environment: &[],
-    });
+    for (label, what, machine, environment) in [
+        ("never_lose", What::NeverLose, Machine::Ordinary, &[][..]),
+        (
+            "never_lose forgetful",
+            What::NeverLose,
+            Machine::Forgetful,
+            &[],
+        ),
+        ("never_lose lying", What::NeverLose, Machine::Lying, &[]),
+        (
+            "full disk",
+            What::Full(Scarce::Disk),
+            Machine::Forgetful,
+            SMALL_DISK,
+        ),
+        (
+            "full memory",
+            What::Full(Scarce::Memory),
+            Machine::Ordinary,
+            SMALL_MEMORY,
+        ),
+    ] {
+        cases.push(Case {
+            label: label.into(),
+            what,
+            seconds: SECONDS,
+            environment,
+            machine,
+        });
+    }
     cases
 }
 
@@ -201,6 +252,7 @@ fn java(class: &'static str, set: &'static str, seconds: u64) -> Case {
         }]),
         seconds,
         environment: &[],
+        machine: Machine::Ordinary,
     }
 }
 
@@ -255,6 +307,7 @@ fn matrix(cases: &mut Vec<Case>) {
                         what: What::Program(programs),
                         seconds: SECONDS,
                         environment: &[],
+                        machine: Machine::Ordinary,
                     });
                 }
             }
@@ -310,6 +363,7 @@ mod tests {
             "neverlose.Amqp".into(),
             "neverlose.Jms".into(),
             "neverlose.RocketMq".into(),
+            "hog".into(),
         ]);
         for case in cases() {
             if let What::Program(programs) = case.what {

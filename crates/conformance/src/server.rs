@@ -152,7 +152,7 @@ pub struct Troika {
     binary: PathBuf,
     dir: PathBuf,
     ports: Ports,
-    environment: &'static [(&'static str, &'static str)],
+    environment: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
 }
 
@@ -161,7 +161,7 @@ impl Troika {
     pub fn fresh(
         binary: &Path,
         dir: &Path,
-        environment: &'static [(&'static str, &'static str)],
+        environment: Vec<(&'static str, &'static str)>,
     ) -> Result<Troika, String> {
         let mut troika = Troika {
             binary: binary.into(),
@@ -249,6 +249,17 @@ impl Troika {
 impl Drop for Troika {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// The binary beside this one that runs the same server on a disk that forgets.
+pub fn forgetful_binary() -> Result<PathBuf, String> {
+    let here = std::env::current_exe().map_err(|error| format!("this program's path: {error}"))?;
+    let path = here.with_file_name("troika-forgetful");
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err("troika-forgetful is not built: cargo build -p conformance".into())
     }
 }
 

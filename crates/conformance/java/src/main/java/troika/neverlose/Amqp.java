@@ -13,15 +13,11 @@ public final class Amqp {
   public static void main(String[] argv) {
     Scenario.run(argv, s -> {
       String queue = s.name("neverlose.amqp");
-      if (Record.drains(s)) {
-        Record.await(s, Record.start(s, "amqp.consumed", r -> consume(s, queue, r)));
-        return;
-      }
       AtomicLong next = new AtomicLong(1);
-      Record.await(
+      Record.roles(
           s,
-          Record.start(s, "amqp.published", r -> publish(s, queue, next, r)),
-          Record.start(s, "amqp.consumed", r -> consume(s, queue, r)));
+          Map.of("amqp.published", r -> publish(s, queue, next, r)),
+          Map.of("amqp.consumed", r -> consume(s, queue, r)));
     });
   }
 
@@ -56,10 +52,11 @@ public final class Amqp {
           },
           (tag, multiple) -> System.out.println("nack " + tag));
       while (!Record.stopped()) {
-        if (!room.tryAcquire(5, TimeUnit.SECONDS)) throw new TimeoutException("no confirms");
+        // A server that lets publishers rest confirms nothing meanwhile; one that was killed breaks the connection.
+        if (!room.tryAcquire(60, TimeUnit.SECONDS)) throw new TimeoutException("no confirms");
         long id = next.getAndIncrement();
         open.put(ch.getNextPublishSeqNo(), id);
-        ch.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, String.valueOf(id).getBytes());
+        ch.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, Record.text(s, id).getBytes());
         Record.pace(id, 30);
       }
       ch.waitForConfirms(5000);
@@ -81,7 +78,7 @@ public final class Amqp {
         while (held.size() < 100) {
           Delivery d = seen.poll(300, TimeUnit.MILLISECONDS);
           if (d == null) break;
-          long id = Long.parseLong(new String(d.getBody()));
+          long id = Long.parseLong(new String(d.getBody()).trim());
           record.write("d " + id + (d.getEnvelope().isRedeliver() ? " 1" : " 0"));
           held.add(id);
           last = d.getEnvelope().getDeliveryTag();

@@ -15,21 +15,16 @@ public final class Jms {
     Scenario.run(argv, s -> {
       String queue = s.name("neverlose.jms");
       String tx = s.name("neverlose.jmstx");
-      if (Record.drains(s)) {
-        Record.await(
-            s,
-            Record.start(s, "jms.consumed", r -> consume(s, queue, r)),
-            Record.start(s, "jmstx.consumed", r -> consumeTransacted(s, tx, r)));
-        return;
-      }
       AtomicLong next = new AtomicLong(1);
       AtomicLong nextTx = new AtomicLong(1);
-      Record.await(
+      Record.roles(
           s,
-          Record.start(s, "jms.published", r -> send(s, queue, next, r)),
-          Record.start(s, "jms.consumed", r -> consume(s, queue, r)),
-          Record.start(s, "jmstx.published", r -> sendTransacted(s, tx, nextTx, r)),
-          Record.start(s, "jmstx.consumed", r -> consumeTransacted(s, tx, r)));
+          Map.of(
+              "jms.published", r -> send(s, queue, next, r),
+              "jmstx.published", r -> sendTransacted(s, tx, nextTx, r)),
+          Map.of(
+              "jms.consumed", r -> consume(s, queue, r),
+              "jmstx.consumed", r -> consumeTransacted(s, tx, r)));
     });
   }
 
@@ -55,7 +50,7 @@ public final class Jms {
       MessageProducer producer = session.createProducer(session.createQueue(name));
       while (!Record.stopped()) {
         long id = next.getAndIncrement();
-        producer.send(session.createTextMessage(String.valueOf(id)));
+        producer.send(session.createTextMessage(Record.text(s, id)));
         record.write("c " + id);
         Record.pace(id, 20);
       }
@@ -65,7 +60,7 @@ public final class Jms {
   }
 
   static String delivery(Message m) throws JMSException {
-    return "d " + ((TextMessage) m).getText() + (m.getJMSRedelivered() ? " 1" : " 0");
+    return "d " + ((TextMessage) m).getText().trim() + (m.getJMSRedelivered() ? " 1" : " 0");
   }
 
   static void consume(Scenario s, String name, Record record) throws Exception {
@@ -81,7 +76,7 @@ public final class Jms {
           Message m = consumer.receive(held.isEmpty() && Record.drains(s) ? Record.QUIET_MS : 200);
           if (m == null) break;
           record.write(delivery(m));
-          held.add(((TextMessage) m).getText());
+          held.add(((TextMessage) m).getText().trim());
           last = m;
         }
         if (last != null) last.acknowledge();
@@ -102,7 +97,7 @@ public final class Jms {
         long first = next.getAndAdd(PER_TRANSACTION);
         long tx = first / PER_TRANSACTION;
         for (long id = first; id < first + PER_TRANSACTION; id++) {
-          producer.send(session.createTextMessage(String.valueOf(id)));
+          producer.send(session.createTextMessage(Record.text(s, id)));
         }
         if (tx % 5 == 4) {
           record.write("r " + tx + " " + first + " " + PER_TRANSACTION);
@@ -131,7 +126,7 @@ public final class Jms {
           Message m = consumer.receive(held.isEmpty() && Record.drains(s) ? Record.QUIET_MS : 200);
           if (m == null) break;
           record.write(delivery(m));
-          held.add(((TextMessage) m).getText());
+          held.add(((TextMessage) m).getText().trim());
         }
         session.commit();
         for (String id : held) record.write("a " + id);

@@ -3,6 +3,10 @@ package troika.neverlose;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import troika.Scenario;
 
@@ -34,6 +38,30 @@ final class Record {
 
   static boolean drains(Scenario s) {
     return s.arg("mode").equals("drain");
+  }
+
+  static boolean publishes(Scenario s) {
+    return s.arg("mode").equals("load") || s.arg("mode").equals("publish");
+  }
+
+  static boolean consumes(Scenario s) {
+    return s.arg("mode").equals("load") || s.arg("mode").equals("consume");
+  }
+
+  /** A message's text: its number, and as many blanks as the run wants it to be large. */
+  static String text(Scenario s, long id) {
+    int pad = Integer.parseInt(s.arg("pad", "0"));
+    return pad == 0 ? String.valueOf(id) : id + " ".repeat(pad);
+  }
+
+  /** Starts the roles that the mode names, and waits for the end of the run. */
+  static void roles(Scenario s, Map<String, Role> publishers, Map<String, Role> consumers) throws Exception {
+    List<Thread> roles = new ArrayList<>();
+    Map<String, Role> chosen = new TreeMap<>();
+    if (publishes(s)) chosen.putAll(publishers);
+    if (consumes(s) || drains(s)) chosen.putAll(consumers);
+    for (var role : chosen.entrySet()) roles.add(start(s, role.getKey(), role.getValue()));
+    await(s, roles.toArray(new Thread[0]));
   }
 
   static Thread start(Scenario s, String file, Role role) throws IOException {

@@ -19,10 +19,10 @@ public final class RocketMq {
         return;
       }
       AtomicLong next = new AtomicLong(1);
-      Record.await(
+      Record.roles(
           s,
-          Record.start(s, "rocketmq.published", r -> send(s, topic, next, r)),
-          Record.start(s, "rocketmq.consumed", r -> consume(s, topic, r)));
+          Map.of("rocketmq.published", r -> send(s, topic, next, r)),
+          Map.of("rocketmq.consumed", r -> consume(s, topic, r)));
     });
   }
 
@@ -36,7 +36,7 @@ public final class RocketMq {
       p.start();
       while (!Record.stopped()) {
         long id = next.getAndIncrement();
-        SendResult r = p.send(new Message(topic, "T", String.valueOf(id).getBytes()), 3000);
+        SendResult r = p.send(new Message(topic, "T", Record.text(s, id).getBytes()), 3000);
         if (r.getSendStatus() == SendStatus.SEND_OK) {
           record.write("c " + id + " " + r.getMessageQueue().getQueueId() + " " + r.getQueueOffset());
         }
@@ -57,7 +57,7 @@ public final class RocketMq {
   }
 
   static String delivery(MessageExt m) {
-    return "d " + new String(m.getBody()) + " " + m.getQueueId() + " " + m.getQueueOffset();
+    return "d " + new String(m.getBody()).trim() + " " + m.getQueueId() + " " + m.getQueueOffset();
   }
 
   static void consume(Scenario s, String topic, Record record) throws Exception {

@@ -1,10 +1,14 @@
 package troika.openwire;
 
+import java.util.Set;
+import java.util.TreeSet;
 import javax.jms.*;
 import org.apache.activemq.ActiveMQConnection;
 import org.apache.activemq.advisory.AdvisorySupport;
+import org.apache.activemq.advisory.DestinationSource;
 import org.apache.activemq.command.ActiveMQDestination;
 import org.apache.activemq.command.ActiveMQMessage;
+import org.apache.activemq.command.ActiveMQTopic;
 import org.apache.activemq.command.DestinationInfo;
 import troika.Scenario;
 
@@ -17,6 +21,7 @@ public final class TempAndAdvisories {
           requestReply(s);
           temporaryTopic(s);
           advisories(s);
+          destinations(s);
           gone(s);
         });
   }
@@ -96,6 +101,47 @@ public final class TempAndAdvisories {
     other.close();
     watcher.close();
     s.ok("temporary destination advisories");
+  }
+
+  /** The library's own list of destinations, which lives on advisories alone. */
+  static void destinations(Scenario s) throws Exception {
+    ActiveMQConnection user = Jms.open(s);
+    Session session = user.createSession(false, Session.AUTO_ACKNOWLEDGE);
+    String name = s.name("listed");
+    session.createConsumer(session.createTopic(name + ".consumed"));
+    session.createConsumer(session.createTopic(name + ".wild.*"));
+    session.createProducer(session.createTopic(name + ".produced"));
+    session.createConsumer(session.createQueue(name + ".queue"));
+    ActiveMQConnection watcher = Jms.open(s);
+    DestinationSource source = watcher.getDestinationSource();
+    await(s, source, name, Set.of(".consumed", ".produced"), Set.of(".queue"));
+    session.createProducer(null).send(session.createTopic(name + ".sent"), session.createMessage());
+    session.createConsumer(session.createQueue(name + ".more"));
+    await(s, source, name, Set.of(".consumed", ".produced", ".sent"), Set.of(".queue", ".more"));
+    user.destroyDestination(new ActiveMQTopic(name + ".sent"));
+    await(s, source, name, Set.of(".consumed", ".produced"), Set.of(".queue", ".more"));
+    user.close();
+    watcher.close();
+    s.ok("destinations are listed");
+  }
+
+  static void await(
+      Scenario s, DestinationSource source, String name, Set<String> topics, Set<String> queues)
+      throws Exception {
+    s.await(
+        "topics " + topics + " and queues " + queues,
+        10,
+        () -> ending(source.getTopics(), name).equals(new TreeSet<>(topics))
+            && ending(source.getQueues(), name).equals(new TreeSet<>(queues)));
+  }
+
+  static Set<String> ending(Set<? extends ActiveMQDestination> all, String name) {
+    Set<String> found = new TreeSet<>();
+    for (ActiveMQDestination one : all) {
+      String full = one.getPhysicalName();
+      if (full.startsWith(name)) found.add(full.substring(name.length()));
+    }
+    return found;
   }
 
   static byte operation(Scenario s, MessageConsumer temps, String name) throws Exception {

@@ -17,6 +17,8 @@ public final class Topics {
           noLocal(s);
           durable(s);
           durableSelector(s);
+          retained(s);
+          durableRetroactive(s);
         });
   }
 
@@ -157,5 +159,45 @@ public final class Topics {
     c.close();
     sender.close();
     s.ok("durable subscription with a selector");
+  }
+
+  /** Without configuration a retroactive consumer gets what was marked, and nothing else. */
+  static void retained(Scenario s) throws Exception {
+    ActiveMQConnection c = Jms.open(s);
+    Session session = c.createSession(false, Session.AUTO_ACKNOWLEDGE);
+    String name = s.name("retained");
+    Topic topic = session.createTopic(name);
+    MessageProducer producer = session.createProducer(topic);
+    Jms.send(session, producer, "before");
+    Topic retroactive = session.createTopic(name + "?consumer.retroactive=true");
+    Jms.nothing(s, session.createConsumer(retroactive), "what was not marked");
+    TextMessage marked = session.createTextMessage("marked");
+    marked.setBooleanProperty("ActiveMQ.Retain", true);
+    producer.send(marked);
+    Jms.send(session, producer, "after");
+    Jms.nothing(s, session.createConsumer(topic), "an ordinary consumer");
+    Message again = session.createConsumer(retroactive).receive(Jms.COMES_MS);
+    s.equal("marked", Jms.text(again), "the marked one");
+    s.check(again.getBooleanProperty("ActiveMQ.Retained"), "it says that it was retained");
+    c.close();
+    s.ok("retained message");
+  }
+
+  static void durableRetroactive(Scenario s) throws Exception {
+    String name = s.name("recovered");
+    Connection first = client(s, s.name("recovered-first"));
+    Session fs = first.createSession(false, Session.AUTO_ACKNOWLEDGE);
+    fs.createDurableSubscriber(fs.createTopic(name), "sub");
+    first.close();
+    Connection second = client(s, s.name("recovered-second"));
+    Session ss = second.createSession(false, Session.AUTO_ACKNOWLEDGE);
+    Jms.send(ss, ss.createProducer(ss.createTopic(name)), "m0", "m1");
+    Topic retroactive = ss.createTopic(name + "?consumer.retroactive=true");
+    TopicSubscriber subscriber = ss.createDurableSubscriber(retroactive, "sub");
+    s.equal(List.of("m0", "m1"), Jms.take(subscriber, 2), "what the first still holds");
+    MessageConsumer plain = ss.createDurableSubscriber(ss.createTopic(name), "plain");
+    Jms.nothing(s, plain, "an ordinary subscription");
+    second.close();
+    s.ok("retroactive durable subscription");
   }
 }

@@ -1,0 +1,171 @@
+//! The rounds in which the disk or the memory runs full under load from all three doors: publishers rest, consumers
+//! go on, publishers go on when there is room, and at the end the account finds nothing lost.
+//!
+//! The disk: publishers alone fill a small one; consumers then empty it. The memory: a program of its own fills it
+//! with messages that no log keeps, beside publishers and consumers that must feel it, and empties it again.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::never_lose::{self, finish, start};
+use crate::program::{Launch, Running, Step};
+use crate::run;
+use crate::scenarios::{Language, Scarce};
+use crate::server::Server;
+
+/// Whatever takes longer has stopped for good.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// What was on its way when the alarm came is confirmed by then, or waits.
+const SETTLING: Duration = Duration::from_secs(2);
+/// For so long nobody's publishes are confirmed.
+const REST: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Where each publisher writes down what was confirmed to it.
+const PUBLISHED: [&str; 4] = [
+    "amqp.published",
+    "jms.published",
+    "jmstx.published",
+    "rocketmq.published",
+];
+
+/// What the server says, once, when its disk has no room for messages.
+const FULL: &str = "the disk is full";
+
+/// Runs the rounds and returns the account's summary.
+pub fn run(
+    server: &Server,
+    dir: &Path,
+    scarce: Scarce,
+    rounds: u32,
+    names: &str,
+) -> Result<String, String> {
+    let records = dir.join("records");
+    fs::create_dir_all(&records).map_err(|error| format!("{}: {error}", records.display()))?;
+    let mut publishers = start(server, dir, names, &words(scarce))?;
+    for round in 1..=rounds {
+        let outcome = match scarce {
+            Scarce::Disk => disk(server, dir, &records, names, round),
+            Scarce::Memory => memory(server, dir, &records, names),
+        };
+        outcome.map_err(|reason| format!("round {round}: {reason}"))?;
+    }
+    for program in &mut publishers {
+        program.tell("stop");
+    }
+    finish(&mut publishers)?;
+    finish(&mut start(server, dir, names, &["mode=drain"])?)?;
+    never_lose::judge(&records)
+}
+
+fn words(scarce: Scarce) -> Vec<&'static str> {
+    match scarce {
+        Scarce::Disk => vec!["mode=publish", "pad=16000"],
+        Scarce::Memory => vec!["mode=load"],
+    }
+}
+
+fn disk(
+    server: &Server,
+    dir: &Path,
+    records: &Path,
+    names: &str,
+    round: u32,
+) -> Result<(), String> {
+    until("the disk is full", || {
+        Ok(server.log().matches(FULL).count() >= round as usize)
+    })?;
+    let resting = rests(records)?;
+    let mut consumers = start(server, dir, names, &["mode=consume"])?;
+    go_on(records, resting)?;
+    for program in &mut consumers {
+        program.tell("stop");
+    }
+    finish(&mut consumers)
+}
+
+fn memory(server: &Server, dir: &Path, records: &Path, names: &str) -> Result<(), String> {
+    go_on(records, [0; PUBLISHED.len()])?;
+    let mut hog = Launch {
+        language: Language::Python,
+        program: "hog",
+        set: "",
+        arguments: Vec::new(),
+        ports: server.ports(),
+        run: names,
+        dir,
+        deadline: PATIENCE * 2,
+    }
+    .start()?;
+    ready(&mut hog)?;
+    let resting = rests(records)?;
+    hog.tell("drain");
+    if !hog.finish() {
+        return Err(run::tail(&hog));
+    }
+    go_on(records, resting)
+}
+
+fn ready(program: &mut Running) -> Result<(), String> {
+    loop {
+        match program.step() {
+            Step::Said(line) if line == "READY" => return Ok(()),
+            Step::Said(_) => {}
+            Step::Ended { .. } => return Err(run::tail(program)),
+        }
+    }
+}
+
+/// Every publisher rests, all of them at once; how much was confirmed to each by then.
+fn rests(records: &Path) -> Result<[usize; PUBLISHED.len()], String> {
+    thread::sleep(SETTLING);
+    let before = confirmed(records)?;
+    thread::sleep(REST);
+    let after = confirmed(records)?;
+    if before == after {
+        Ok(after)
+    } else {
+        Err(format!(
+            "publishers went on: {before:?} confirmed, then {after:?}"
+        ))
+    }
+}
+
+/// Every publisher is confirmed more than it was.
+fn go_on(records: &Path, than: [usize; PUBLISHED.len()]) -> Result<(), String> {
+    until("every publisher goes on", || {
+        let now = confirmed(records)?;
+        Ok(now.iter().zip(than).all(|(now, than)| *now > than))
+    })
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+    let limit = Instant::now() + PATIENCE;
+    while !holds()? {
+        if Instant::now() > limit {
+            return Err(format!("not within {} s: {what}", PATIENCE.as_secs()));
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// How many sends, or commits, were answered to each publisher.
+fn confirmed(records: &Path) -> Result<[usize; PUBLISHED.len()], String> {
+    let mut counts = [0; PUBLISHED.len()];
+    for (count, name) in counts.iter_mut().zip(PUBLISHED) {
+        let path = records.join(name);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        *count = text
+            .lines()
+            .filter(|line| line.starts_with("c ") || line.starts_with("C "))
+            .count();
+    }
+    Ok(counts)
+}
