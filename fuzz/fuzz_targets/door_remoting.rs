@@ -1,0 +1,15 @@
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../targets/doors.rs"]
+mod doors;
+#[allow(dead_code)]
+#[path = "../../crates/gateway/tests/it/remoting_client.rs"]
+mod remoting_client;
+#[path = "../targets/door_remoting.rs"]
+mod target;
+#[allow(dead_code)]
+#[path = "../../crates/gateway/tests/it/world.rs"]
+mod world;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
