@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask check` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask check`, `cargo xtask test` and `cargo xtask bench`.
 //!
 //! `check` is fast and needs Rust only: format, lints, tidy. `test` runs every layer: the Rust tests of the
 //! workspace, then the scenarios of crate `conformance` with real foreign clients against a release build. Its last
 //! lines are the runners' own totals. Nothing is skipped silently: a missing toolchain is installed (as root, from
-//! Debian packages) or ends the run with the command to type.
+//! Debian packages) or ends the run with the command to type. `bench` measures beside the real brokers.
 
+mod bench;
 mod tidy;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ const USAGE: &str = "usage: cargo xtask check
 
 check   cargo fmt --check, clippy with warnings denied, tidy
 test    the Rust tests, then the scenarios with foreign clients
-        --long       more kill rounds
+        --long       more kill rounds, thousands of simulated nodes
         --filter X   only Rust tests and scenarios whose name contains X
         --jobs N     scenarios side by side";
 
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
     let verdict = match words.split_first() {
         Some((&"check", [])) => check(),
         Some((&"test", rest)) => test(rest),
-        _ => Err(USAGE.into()),
+        Some((&"bench", rest)) => bench::run(rest),
+        _ => Err(format!("{USAGE}\n\n{}\n{}", bench::USAGE, bench::HELP)),
     };
     match verdict {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,6 +96,11 @@ fn test(words: &[&str]) -> Result<(), String> {
         rust.extend(["--", text]);
     }
     let rust = rust_tests(&rust);
+    if scenario_words.contains(&"--long") && filter.is_none_or(|text| SIMULATION.contains(text)) {
+        simulate()?;
+    }
+    // The harness finds the servers of its own, like the one whose disk forgets, beside itself.
+    cargo(&["build", "--quiet", "--package", "conformance"])?;
     let mut scenarios = vec!["run", "--quiet", "--package", "conformance", "--"];
     let troika = target().join("release").join("troika");
     let troika = troika.display().to_string();
@@ -108,10 +115,42 @@ fn test(words: &[&str]) -> Result<(), String> {
     }
     println!("scenarios with foreign clients:");
     let foreign = cargo(&scenarios);
+    // A part of the tests says nothing of what a message costs.
+    let instructions = match filter {
+        None => bench::instructions_line().map(|line| println!("{line}")),
+        Some(_) => Ok(()),
+    };
     println!("rust tests: {}", rust.line());
     match foreign {
-        Ok(()) => rust.verdict(),
+        Ok(()) => rust.verdict().and(instructions),
         Err(_) => Err("failed: the scenarios with foreign clients, see their total above".into()),
+    }
+}
+
+/// The random stories of a whole node over a simulated disk.
+const SIMULATION: &str = "engine::simulation::random_stories";
+/// Of which an ordinary run has told the first ones already.
+const LONG_SEEDS: &str = "48..4000";
+
+fn simulate() -> Result<(), String> {
+    println!("simulated nodes, seeds {LONG_SEEDS}:");
+    let status = Command::new("cargo")
+        .args([
+            "test",
+            "--quiet",
+            "--release",
+            "--package",
+            "server",
+            "--lib",
+        ])
+        .arg(SIMULATION)
+        .env("TROIKA_SIMULATION", LONG_SEEDS)
+        .current_dir(root())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err("failed: the simulation, see its seeds above".into()),
+        Err(error) => Err(format!("cargo: {error}")),
     }
 }
 

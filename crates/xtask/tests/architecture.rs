@@ -25,8 +25,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "server",
         &["amqp", "broker", "gateway", "openwire", "remoting", "store"],
     ),
-    ("troika", &["server"]),
-    ("conformance", &[]),
+    // The wires are for the load generator, which is a client and no part of the server.
+    ("troika", &["amqp", "openwire", "remoting", "server"]),
+    // For the server on a disk that forgets; no client of its own.
+    ("conformance", &["server", "store"]),
     ("xtask", &[]),
 ];
 
