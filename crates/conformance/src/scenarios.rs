@@ -134,8 +134,11 @@ const ROCKETMQ: [&str; 10] = [
     "rocketmq.Pull",
 ];
 
-/// Soon too little for what waits in volatile queues: 48 MB.
-const SMALL_MEMORY: &[(&str, &str)] = &[("TROIKA__LIMITS__MEMORY_BYTES", "50331648")];
+/// Soon too little for what waits in volatile queues: 48 MB, of which nothing is spilled.
+const SMALL_MEMORY: &[(&str, &str)] = &[
+    ("TROIKA__LIMITS__MEMORY_BYTES", "50331648"),
+    ("TROIKA__LIMITS__VOLATILE_BYTES", "536870912"),
+];
 
 /// Room for a handful of segments: 448 MB.
 const SMALL_DISK: &[(&str, &str)] = &[("FORGETFUL_BYTES", "469762048")];
