@@ -16,7 +16,6 @@ pub fn run(subject: Subject, plan: &Plan) -> Result<(), String> {
         Subject::Memory | Subject::Routing | Subject::Instructions => {}
     }
     let troika = troika(plan)?;
-    let peer = scenarios::peer(subject);
     let mut compared: Vec<Compared> = Vec::new();
     // What a half is the half of, even if that comparison itself is not asked for.
     let mut peers_rates: BTreeMap<&str, f64> = BTreeMap::new();
@@ -25,7 +24,7 @@ pub fn run(subject: Subject, plan: &Plan) -> Result<(), String> {
         let load = load(&scenario, &peers_rates);
         let mut runs = (Vec::new(), Vec::new());
         for round in 1..=plan.rounds {
-            for broker in [peer, Broker::Troika] {
+            for broker in [scenario.peer, Broker::Troika] {
                 let measured = Running::start(broker, &troika)
                     .and_then(|running| load.measure(&running, plan, &troika))?;
                 println!(
@@ -49,7 +48,7 @@ pub fn run(subject: Subject, plan: &Plan) -> Result<(), String> {
             asked: load.asked(),
         });
     }
-    let text = report::comparison(peer, &compared, plan);
+    let text = report::comparison(&compared, plan);
     match plan.kept {
         Kept::Printed => println!("{text}"),
         Kept::Documents => {
@@ -57,7 +56,7 @@ pub fn run(subject: Subject, plan: &Plan) -> Result<(), String> {
                 let file = places::docs()
                     .join("images")
                     .join(format!("bench-{}.svg", one.scenario.name));
-                report::write(&file, &picture::of(peer, one))?;
+                report::write(&file, &picture::of(one))?;
             }
             report::replace(subject.name(), &text)?;
         }

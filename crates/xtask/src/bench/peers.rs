@@ -1,7 +1,7 @@
 //! The brokers that are compared: started on an empty data directory and free ports, stopped by their process ids.
 //!
 //! Each is set up as its makers ship it, with what a persistent message needs to be safe: KahaDB's synchronous
-//! journal, RocketMQ's `SYNC_FLUSH`. RabbitMQ's classic queues confirm without a sync of their own, which is in its
+//! journal, written before a send is answered; RocketMQ's `SYNC_FLUSH`. RabbitMQ's classic queues confirm without a sync of their own, which is in its
 //! favour.
 
 use std::fs::{self, File};
@@ -22,7 +22,10 @@ const READY_SECONDS_MAX: u64 = 90;
 pub enum Broker {
     Troika,
     RabbitMq,
+    /// Writes what it answers.
     ActiveMq,
+    /// As it is shipped: answers without writing if a consumer has acknowledged first.
+    ActiveMqShipped,
     RocketMq,
 }
 
@@ -33,6 +36,7 @@ impl Broker {
             Broker::Troika => "Troika".into(),
             Broker::RabbitMq => format!("RabbitMQ {}", install::rabbitmq_version()),
             Broker::ActiveMq => "ActiveMQ 6.3.1".into(),
+            Broker::ActiveMqShipped => "ActiveMQ 6.3.1 as shipped".into(),
             Broker::RocketMq => "RocketMQ 5.5.0".into(),
         }
     }
@@ -105,7 +109,9 @@ impl Running {
         let runs = match broker {
             // The root that it sees is its own.
             Broker::RabbitMq => places::rabbitmq_root().join("bench"),
-            Broker::Troika | Broker::ActiveMq | Broker::RocketMq => places::installed().join("run"),
+            Broker::Troika | Broker::ActiveMq | Broker::ActiveMqShipped | Broker::RocketMq => {
+                places::installed().join("run")
+            }
         };
         let dir = runs.join(format!("{}-{}", std::process::id(), ports.base));
         fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -119,7 +125,8 @@ impl Running {
         match broker {
             Broker::Troika => running.troika(troika)?,
             Broker::RabbitMq => running.rabbitmq()?,
-            Broker::ActiveMq => running.activemq()?,
+            Broker::ActiveMq => running.activemq("write")?,
+            Broker::ActiveMqShipped => running.activemq("shipped")?,
             Broker::RocketMq => running.rocketmq()?,
         }
         let roots = running.children.iter().map(Child::id).collect();
@@ -216,7 +223,7 @@ impl Running {
         self.wait_for(&[self.ports.amqp()])
     }
 
-    fn activemq(&mut self) -> Result<(), String> {
+    fn activemq(&mut self, answers: &str) -> Result<(), String> {
         let mut command = guarded(Path::new("java"));
         // The distribution's own sizes.
         command
@@ -227,7 +234,8 @@ impl Running {
             ))
             .arg("troika.bench.Broker")
             .arg(self.dir.join("data"))
-            .arg(self.ports.openwire().to_string());
+            .arg(self.ports.openwire().to_string())
+            .arg(answers);
         self.spawn(command, "activemq")?;
         self.wait_for(&[self.ports.openwire()])
     }

@@ -6,7 +6,6 @@
 use std::fmt::Write;
 
 use super::load::Measured;
-use super::peers::Broker;
 use super::report::shown;
 use super::scenarios::{Compared, Work};
 
@@ -44,7 +43,7 @@ const PACED: [Figure; 3] = [
     ("broker CPU, µs per message (less is better)", |m| m.cpu_us),
 ];
 
-pub fn of(peer: Broker, one: &Compared) -> String {
+pub fn of(one: &Compared) -> String {
     let figures = match one.scenario.work {
         Work::Full(_) => FULL,
         Work::HalfOf(..) => PACED,
@@ -72,7 +71,7 @@ pub fn of(peer: Broker, one: &Compared) -> String {
         line(group(
             top,
             caption,
-            &peer.name(),
+            &one.scenario.peer.name(),
             figure(&one.peer),
             figure(&one.troika),
         ));
@@ -141,15 +140,12 @@ mod tests {
             peak_mb: 20.0,
             ..Measured::default()
         };
-        let svg = of(
-            Broker::RabbitMq,
-            &Compared {
-                scenario,
-                peer,
-                troika,
-                asked: None,
-            },
-        );
+        let svg = of(&Compared {
+            scenario,
+            peer,
+            troika,
+            asked: None,
+        });
         let widths: Vec<&str> = svg
             .lines()
             .filter(|line| line.contains("class=\"peer\"") || line.contains("class=\"troika\""))

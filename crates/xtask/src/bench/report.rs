@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 
 use super::load::Measured;
-use super::peers::Broker;
 use super::scenarios::{Compared, goals};
 use super::{Plan, places};
 
@@ -22,7 +21,7 @@ pub fn short(m: &Measured) -> String {
 }
 
 /// The section of one protocol.
-pub fn comparison(peer: Broker, compared: &[Compared], plan: &Plan) -> String {
+pub fn comparison(compared: &[Compared], plan: &Plan) -> String {
     let mut text = conditions(plan);
     for one in compared {
         let name = one.scenario.name;
@@ -34,7 +33,7 @@ pub fn comparison(peer: Broker, compared: &[Compared], plan: &Plan) -> String {
         text += &format!("\n\n![{}](images/bench-{name}.svg)\n\n", one.scenario.title);
         text += &format!(
             "| | {} | Troika | ratio |\n|---|---:|---:|---:|\n",
-            peer.name()
+            one.scenario.peer.name()
         );
         for (figure, of) in FIGURES {
             let (theirs, ours) = (of(&one.peer), of(&one.troika));

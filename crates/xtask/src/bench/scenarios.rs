@@ -11,6 +11,7 @@ pub struct Scenario {
     pub title: &'static str,
     /// The load in words.
     pub load_words: &'static str,
+    pub peer: Broker,
     pub work: Work,
 }
 
@@ -31,7 +32,8 @@ pub struct Compared {
     pub asked: Option<f64>,
 }
 
-pub fn peer(subject: Subject) -> Broker {
+/// The real broker of a protocol, with the durability that we have.
+fn peer(subject: Subject) -> Broker {
     match subject {
         Subject::Amqp => Broker::RabbitMq,
         Subject::Openwire => Broker::ActiveMq,
@@ -48,6 +50,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
         queues: pairs,
         window,
     };
+    let peer = peer(subject);
     match subject {
         Subject::Amqp => vec![
             Scenario {
@@ -55,18 +58,21 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
                 title: "AMQP, PerfTest, 1 producer, 1 consumer, 1 queue",
                 load_words: "PerfTest 2.22.1: persistent, 1 KB, confirms in a window of 1000, manual acks, \
                              prefetch 1000",
+                peer,
                 work: Work::Full(Load::PerfTest { pairs: 1 }),
             },
             Scenario {
                 name: "amqp-perftest-8x8",
                 title: "AMQP, PerfTest, 8 producers, 8 consumers, 8 queues",
                 load_words: "the same on 8 queues",
+                peer,
                 work: Work::Full(Load::PerfTest { pairs: 8 }),
             },
             Scenario {
                 name: "amqp-ours-1x1",
                 title: "AMQP, lean generator, 1 producer, 1 consumer, 1 queue",
                 load_words: "`troika bench amqp`: persistent, 1 KB, window and prefetch 1000, manual acks",
+                peer,
                 work: Work::Full(Load::Ours {
                     shape: shape(1, 1000),
                 }),
@@ -75,6 +81,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
                 name: "amqp-ours-8x8",
                 title: "AMQP, lean generator, 8 producers, 8 consumers, 8 queues",
                 load_words: "the same on 8 queues",
+                peer,
                 work: Work::Full(Load::Ours {
                     shape: shape(8, 1000),
                 }),
@@ -83,6 +90,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
                 name: "amqp-latency",
                 title: "AMQP, confirm latency at half of RabbitMQ's maximum",
                 load_words: "`troika bench amqp --rate …`, open loop: latency counts from when a message was due",
+                peer,
                 work: Work::HalfOf("amqp-ours-1x1", shape(1, 1000)),
             },
         ],
@@ -91,18 +99,28 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
                 name: "openwire-jms-8x8",
                 title: "OpenWire, JMS, 8 synchronous producers, 8 consumers, 8 queues",
                 load_words: "a JMS program on client 6.3.1: persistent, 1 KB, every send waits, automatic acks",
+                peer,
+                work: Work::Full(Load::Jms { pairs: 8 }),
+            },
+            Scenario {
+                name: "openwire-jms-8x8-shipped",
+                title: "OpenWire, the same against ActiveMQ as it is shipped",
+                load_words: "the same; ActiveMQ answers a send without writing it if a consumer has acknowledged it first",
+                peer: Broker::ActiveMqShipped,
                 work: Work::Full(Load::Jms { pairs: 8 }),
             },
             Scenario {
                 name: "openwire-ours-8x8",
                 title: "OpenWire, lean generator, 8 synchronous producers, 8 consumers, 8 queues",
                 load_words: "`troika bench openwire --window 1`: persistent, 1 KB, every send waits",
+                peer,
                 work: Work::Full(Load::Ours { shape: shape(8, 1) }),
             },
             Scenario {
                 name: "openwire-latency",
                 title: "OpenWire, send latency at half of ActiveMQ's maximum",
                 load_words: "`troika bench openwire --rate …`, open loop",
+                peer,
                 work: Work::HalfOf("openwire-ours-8x8", shape(8, 1)),
             },
         ],
@@ -112,12 +130,14 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
                 title: "RocketMQ, Apache's Producer with 64 threads, and its Consumer",
                 load_words: "`benchmark.Producer -w 64 -s 1024` on 8 queues, synchronous flush, \
                              `benchmark.Consumer` at the same time",
+                peer,
                 work: Work::Full(Load::Apache { threads: 64 }),
             },
             Scenario {
                 name: "rocketmq-ours-64",
                 title: "RocketMQ, lean generator, 64 synchronous senders, 8 consumers",
                 load_words: "`troika bench rocketmq --producers 64 --window 1`: 1 KB, 8 queues, synchronous flush",
+                peer,
                 work: Work::Full(Load::Ours {
                     shape: Shape {
                         producers: 64,
@@ -130,6 +150,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
                 name: "rocketmq-latency",
                 title: "RocketMQ, send latency at half of RocketMQ's maximum",
                 load_words: "`troika bench rocketmq --rate …`, open loop",
+                peer,
                 work: Work::HalfOf(
                     "rocketmq-ours-64",
                     Shape {

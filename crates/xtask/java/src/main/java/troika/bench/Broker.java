@@ -10,7 +10,7 @@ import org.apache.activemq.store.kahadb.KahaDBPersistenceAdapter;
  * ActiveMQ Classic from its jars, set up as its distribution is: KahaDB with synchronous journal writes, 70 % of the
  * heap for messages. There is no JMX, no console and no scheduler, which is in its favour.
  *
- * <p>Arguments: data directory, port. It says "ready" when it listens.
+ * <p>Arguments: data directory, port, and {@code write} or {@code shipped}. It says "ready" when it listens.
  */
 public final class Broker {
     public static void main(String[] args) throws Exception {
@@ -21,6 +21,10 @@ public final class Broker {
         broker.setDataDirectory(args[0]);
         KahaDBPersistenceAdapter store = new KahaDBPersistenceAdapter();
         store.setDirectory(new File(args[0], "kahadb"));
+        if (args[2].equals("write")) {
+            // By default a send is answered without being written if a consumer has acknowledged it first.
+            store.setConcurrentStoreAndDispatchQueues(false);
+        }
         broker.setPersistenceAdapter(store);
         broker.getSystemUsage().getMemoryUsage().setPercentOfJvmHeap(70);
         broker.getSystemUsage().getStoreUsage().setLimit(100L << 30);
