@@ -53,6 +53,25 @@ impl Node {
         }
     }
 
+    /// Whether a command adds messages to the log, and somebody hears when it is refused. `rest` is
+    /// what follows it in its pass: a transaction is judged by all of its parts. What a producer
+    /// sends again adds nothing; it is answered as stored.
+    pub(super) fn needs_disk(&self, command: &Command, rest: &[(SessionId, Command)]) -> bool {
+        let is_stored = |command: &Command| match command {
+            Command::Publish {
+                durable, producer, ..
+            } => durable.is_some() && !self.is_known(producer.as_ref()),
+            _ => false,
+        };
+        let is_answered = |command: &Command| matches!(command, Command::Publish { token, .. } if token.is_some());
+        is_stored(command) && is_answered(command)
+            || matches!(command, Command::Begin)
+                && rest
+                    .iter()
+                    .take_while(|(_, part)| !matches!(part, Command::Commit { .. }))
+                    .any(|(_, part)| is_stored(part))
+    }
+
     /// A copy for volatile queues was placed already; it goes nowhere.
     fn drop_volatile(&mut self, placed: Option<Placed>, work: &mut Work<'_>) {
         if let Some(placed) = placed {
@@ -65,18 +84,4 @@ impl Node {
 
 fn tell(session: SessionId, token: Token, work: &mut Work<'_>) {
     work.answer(session, token, Err(Refusal::DiskFull));
-}
-
-/// Whether a command adds messages to the log, and somebody hears when it is refused. `rest` is
-/// what follows it in its pass: a transaction is judged by all of its parts.
-pub(super) fn needs_disk(command: &Command, rest: &[(SessionId, Command)]) -> bool {
-    let is_stored = |command: &Command| matches!(command, Command::Publish { durable, .. } if durable.is_some());
-    let is_answered =
-        |command: &Command| matches!(command, Command::Publish { token, .. } if token.is_some());
-    is_stored(command) && is_answered(command)
-        || matches!(command, Command::Begin)
-            && rest
-                .iter()
-                .take_while(|(_, part)| !matches!(part, Command::Commit { .. }))
-                .any(|(_, part)| is_stored(part))
 }

@@ -1,7 +1,6 @@
 //! Deciding about a pass: every command in its order, and the frames that come of it.
 
 use super::Node;
-use super::full::needs_disk;
 use super::queues::no_queue;
 use super::shard::Shard;
 use super::work::{Lane, Transaction, Work};
@@ -36,7 +35,7 @@ impl Node {
         self.take_facts(&mut work);
         let mut commands = commands.into_iter();
         while let Some((session, command)) = commands.next() {
-            if self.disk_full && needs_disk(&command, commands.as_slice()) {
+            if self.disk_full && self.needs_disk(&command, commands.as_slice()) {
                 self.refuse(session, command, &mut commands, &mut work);
                 continue;
             }

@@ -17,10 +17,7 @@ impl Node {
         producer: Option<(Box<str>, u64)>,
         work: &mut Work<'_>,
     ) {
-        let again = producer.as_ref().is_some_and(|(name, sequence)| {
-            let last = self.log.last_sequence(name);
-            last.is_some_and(|last| *sequence <= last)
-        });
+        let again = self.is_known(producer.as_ref());
         for (placed, durability) in [
             (durable, Durability::Durable),
             (volatile, Durability::Volatile),
@@ -69,6 +66,14 @@ impl Node {
             };
             lane.assembly.stored.push((session, token, placed.slot));
         }
+    }
+
+    /// Whether the message with this number was stored, or is about to be.
+    pub(super) fn is_known(&self, producer: Option<&(Box<str>, u64)>) -> bool {
+        producer.is_some_and(|(name, sequence)| {
+            let last = self.log.last_sequence(name);
+            last.is_some_and(|last| *sequence <= last)
+        })
     }
 
     /// Makes a batch the current one; what was decided with the one before it is a frame then.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use amqp::tune::Tuning;
+use amqp::frame::{Frame, FrameKind, Split};
 use amqp::{ChannelNumber, Event, FrameMax, Machine, Method, encode};
 use broker::id::{ConsumerId, Millis, Position, QueueId, SessionId, Token};
 use broker::map::IdMap;
@@ -147,6 +148,31 @@ impl Conversation {
         self.waiting.is_some() || self.blocked || self.stage == Stage::Over
     }
 
+    /// What the wire machine may look at next while publishers rest: one frame, and none that
+    /// brings content. `None` shows a publisher: the frame stays where it is, since each of very
+    /// many connections could otherwise fill room that is needed for draining.
+    pub fn admit<'b>(&self, input: &'b [u8], frame_max: FrameMax) -> Option<&'b [u8]> {
+        if self.stage != Stage::Running {
+            return Some(input);
+        }
+        let Ok(Split::Whole { frame, consumed }) = Frame::split(input, frame_max) else {
+            // The machine waits for the rest, or says what is wrong.
+            return Some(input);
+        };
+        let kind = frame.kind();
+        let brings_content = match kind {
+            Ok(FrameKind::Method) => frame.payload.starts_with(&BASIC_PUBLISH),
+            Ok(FrameKind::Header | FrameKind::Body) => true,
+            Ok(FrameKind::Heartbeat) | Err(_) => false,
+        };
+        // What comes for a channel that is closed is dropped; its close-ok may be behind that.
+        let is_open = self.channels.contains_key(&frame.channel.0);
+        match brings_content && is_open {
+            true => None,
+            false => Some(input.get(..consumed).unwrap_or(input)),
+        }
+    }
+
     /// Works on one event of the wire.
     pub fn hear(&mut self, event: Event<'_>, turn: &mut Turn<'_, '_>) {
         match event {
@@ -158,7 +184,6 @@ impl Conversation {
                 if let Err(fault) = self.publish(&content, turn) {
                     self.fail(content.channel.0, ids, fault, turn);
                 }
-                self.block_publisher(turn);
             }
             Event::MessageTooLarge(refused) => {
                 let fault = match self.channels.contains_key(&refused.channel.0) {
@@ -442,6 +467,9 @@ pub(super) struct At {
     /// Class and method.
     pub ids: (u16, u16),
 }
+
+/// Class and method of basic.publish, as they lie on the wire.
+const BASIC_PUBLISH: [u8; 4] = [0, 60, 0, 40];
 
 /// Lives of a channel number are counted in this many bits of a token.
 pub(super) const LIFE_MAX: u16 = (1 << 15) - 1;

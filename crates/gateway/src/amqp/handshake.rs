@@ -290,7 +290,7 @@ impl Conversation {
         }
     }
 
-    /// Under an alarm a connection that publishes is stopped after the message that shows it.
+    /// Under an alarm a connection that publishes is stopped before the message that shows it.
     pub fn block_publisher(&mut self, turn: &mut Turn<'_, '_>) {
         let Some(reason) = turn.alarm else { return };
         if self.blocked || self.stage != Stage::Running {

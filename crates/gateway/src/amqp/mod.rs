@@ -230,8 +230,8 @@ impl Door for AmqpDoor {
         }
     }
 
-    /// Each connection is blocked from its next publish on; those that only consume go on. One
-    /// that was told a reason is not told another.
+    /// Each connection is blocked from its next publish on, which waits in its socket; those that
+    /// only consume go on. One that was told a reason is not told another.
     fn alarmed(&mut self, alarms: Alarms, cx: &mut Context<'_>) {
         self.alarms = alarms;
         if alarms.any() {
@@ -268,7 +268,18 @@ impl Connection {
         talk.heard = turn.cx.now;
         let mut consumed = 0;
         while !talk.is_paused() {
-            match machine.step(bytes.get(consumed..).unwrap_or_default()) {
+            let rest = bytes.get(consumed..).unwrap_or_default();
+            let admitted = match turn.alarm {
+                None => rest,
+                Some(_) => match talk.admit(rest, machine.frame_max()) {
+                    Some(admitted) => admitted,
+                    None => {
+                        talk.block_publisher(turn);
+                        break;
+                    }
+                },
+            };
+            match machine.step(admitted) {
                 Step::Event {
                     consumed: taken,
                     event,
@@ -280,7 +291,9 @@ impl Connection {
                     consumed: taken, ..
                 } => {
                     consumed += taken;
-                    break;
+                    if taken == 0 || admitted.len() == rest.len() {
+                        break;
+                    }
                 }
             }
             talk.tend(machine);

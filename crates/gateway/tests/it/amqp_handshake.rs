@@ -240,7 +240,7 @@ fn the_end_of_the_server_is_told() {
 }
 
 #[test]
-fn an_alarm_stops_publishers_after_the_message_that_shows_them() {
+fn an_alarm_stops_publishers_before_the_message_that_shows_them() {
     let (memory, disk) = (true, true);
     for (alarms, reason) in [
         (
@@ -273,9 +273,10 @@ fn an_alarm_stops_publishers_after_the_message_that_shows_them() {
         assert!(world.rests(client.session), "its socket is not read");
         assert!(client.publish(&mut world, "", "q", &PLAIN, b"2").is_empty());
         assert!(client.say(&mut world, 1, &[passive("q")]).is_empty());
-        // Who only consumes goes on; who cannot be told is blocked all the same.
+        // Who only consumes goes on; who cannot be told is blocked all the same. Nothing that was
+        // published under the alarm is stored.
         let lines = earlier.say(&mut world, 1, &[passive("q")]);
-        assert_eq!(lines, ["1 queue.declare-ok q 1 0"]);
+        assert_eq!(lines, ["1 queue.declare-ok q 0 0"]);
         assert!(
             earlier
                 .publish(&mut world, "", "q", &PLAIN, b"3")

@@ -1,8 +1,8 @@
 //! The brokers that are compared: started on an empty data directory and free ports, stopped by their process ids.
 //!
 //! Each is set up as its makers ship it, with what a persistent message needs to be safe: KahaDB's synchronous
-//! journal, written before a send is answered; RocketMQ's `SYNC_FLUSH`. RabbitMQ's classic queues confirm without a sync of their own, which is in its
-//! favour.
+//! journal, written before a send is answered; RocketMQ's `SYNC_FLUSH`. RabbitMQ's classic queues confirm without a
+//! sync of their own, which is in its favour.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -105,7 +105,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
             Scenario {
                 name: "openwire-jms-8x8-shipped",
                 title: "OpenWire, the same against ActiveMQ as it is shipped",
-                load_words: "the same; ActiveMQ answers a send without writing it if a consumer has acknowledged it first",
+                load_words: "the same; as shipped, a send is answered without being written if a consumer was faster",
                 peer: Broker::ActiveMqShipped,
                 work: Work::Full(Load::Jms { pairs: 8 }),
             },
