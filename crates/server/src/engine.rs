@@ -192,7 +192,13 @@ impl Engine {
 
     pub fn deadline(&self) -> Option<Millis> {
         let spill = self.bodies.volatile.deadline();
-        self.node.deadline().into_iter().chain(spill).min()
+        let due = self.bodies.store.checkpoint_due().map(|at| Millis(at.0));
+        self.node
+            .deadline()
+            .into_iter()
+            .chain(spill)
+            .chain(due)
+            .min()
     }
 
     /// Hands a pass to the node and does with the outcome everything but telling the doors:
@@ -389,7 +395,10 @@ impl Engine {
                 }
                 Completion::MergeFailed(error) => {
                     tracing::warn!(%error, "old segments could not be merged");
-                    self.cold.failed(&self.bodies.store);
+                    match error.is_full() {
+                        true => self.cold.lacked_room(&self.bodies.store),
+                        false => self.cold.failed(&self.bodies.store),
+                    }
                     stirred = true;
                 }
                 Completion::DiskFull => {

@@ -3,22 +3,24 @@
 //!
 //! Looking changes nothing. Repairing makes the pages of the index anew, which are the only files
 //! that say nothing that the log does not say, too; a damaged segment or the loss of both
-//! checkpoints cannot be mended, only restored from a copy.
+//! checkpoints cannot be mended, only restored from a copy. Nothing that was damaged is thrown away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use broker::id::{Index, Millis};
+use broker::id::{Durability, Index, Millis, PartitionId, QueueId};
+use broker::ledger::{PageOwner, Rebuilt};
 use broker::node::{Holding, Node};
-use store::{FileDisk, PageSlot, ReadOnlyDisk, StoreError, Survey};
+use broker::topology::Topology;
+use store::{Disk, FileDisk, HeldDisk, PageSlot, ReadOnlyDisk, StoreError, Survey};
 
 use crate::config::Config;
 use crate::engine::rebuild_pages;
 use crate::fault::Fault;
 use crate::founding::founding;
 
-pub use broker::ledger::Rebuilt;
+pub use store::SegmentState;
 
 /// The file in which the pages of the index lie.
 const PAGE_FILE: &str = "pages";
@@ -32,6 +34,8 @@ pub struct Directory {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Held {
     pub name: String,
+    /// What it was declared as; partitions always are durable.
+    pub durable: bool,
     pub holding: Holding,
 }
 
@@ -44,15 +48,37 @@ pub struct Contents {
     pub kept: u64,
     /// Frames that a start would replay.
     pub replayed: u64,
+    /// Whose pages of the index cannot be read, and how many of them; `None`: they went since the
+    /// checkpoint.
+    pub damaged: Vec<(Option<String>, u64)>,
+}
+
+/// What came of a repair.
+#[derive(Debug, Default)]
+pub struct Repaired {
+    pub pages: Rebuilt,
+    /// Damaged places of the log that were passed over.
+    pub passed_over: u64,
+    /// The name under which the damaged page file is kept, if there was one.
+    pub kept: Option<String>,
 }
 
 impl Directory {
     /// Refuses if a server works there, or if it is no data directory.
     pub fn open(path: &Path) -> Result<Directory, Fault> {
-        let survey = store::inspect(Arc::new(ReadOnlyDisk::new(path)))?;
+        Directory::look(path, Arc::new(ReadOnlyDisk::new(path)))
+    }
+
+    fn look(path: &Path, disk: Arc<dyn Disk>) -> Result<Directory, Fault> {
+        let survey = store::inspect(disk).map_err(|error| named(path, error))?;
         if survey.in_use {
-            let file = path.join("lock").display().to_string();
-            return Err(Fault::Store(StoreError::Locked { file }));
+            return Err(named(
+                path,
+                StoreError::Locked {
+                    file: "lock".into(),
+                },
+            )
+            .into());
         }
         if survey.node.is_none() && survey.refusal.is_none() {
             return Err(Fault::NoDataDirectory { path: path.into() });
@@ -64,11 +90,17 @@ impl Directory {
         &self.survey
     }
 
-    /// Brings a node to where a start would, and looks at what it holds. The error is why a server
-    /// would not start.
-    pub fn contents(&mut self, config: &Config) -> Result<Contents, Fault> {
-        if let Some(refusal) = self.survey.refusal.take() {
-            return Err(refusal.into());
+    /// Why the store of a server would refuse to start, taken out of the survey.
+    pub fn take_refusal(&mut self) -> Option<Fault> {
+        self.survey.refusal.take().map(Fault::from)
+    }
+
+    /// Brings a node to where a start would, and looks at what it holds: also if only the page file
+    /// keeps a server from starting. `None`: the survey has another refusal. The error is why a
+    /// server would not start though the store does.
+    pub fn contents(&self, config: &Config) -> Result<Option<Contents>, Fault> {
+        if self.survey.refusal.is_some() && !self.has_lost_pages() {
+            return Ok(None);
         }
         let mut node = match self.survey.checkpoint() {
             Some(root) => Node::restore(founding(config), &root.state).map_err(Fault::Restore)?,
@@ -86,7 +118,7 @@ impl Directory {
                 })?;
             replayed += 1;
         }
-        Ok(named(&node, replayed))
+        Ok(Some(contents(&node, replayed, &self.damaged_pages())))
     }
 
     /// Pages that a start would rely on and that cannot be read.
@@ -106,52 +138,106 @@ impl Directory {
     }
 }
 
-fn named(node: &Node, replayed: u64) -> Contents {
-    let topology = node.topology();
-    let holdings = node.holdings();
-    let queue = |(id, holding)| Held {
-        name: match topology.queue_by_id(id) {
-            Some(queue) => queue.spec.name.to_string(),
-            None => format!("queue {id} without a name"),
-        },
-        holding,
+/// An error of the store names files of the data directory; this one names the directory, too.
+fn named(path: &Path, error: StoreError) -> StoreError {
+    let full = |file: String| match file.as_str() {
+        "" => path.display().to_string(),
+        file => path.join(file).display().to_string(),
     };
-    let partition = |(id, holding): (broker::id::PartitionId, Holding)| Held {
-        name: match topology.address_by_id(id.address) {
-            Some(address) => format!("{}/{}", address.spec.name, id.number),
-            None => format!("partition {id} without a name"),
+    match error {
+        StoreError::Io { file, what, source } => StoreError::Io {
+            file: full(file),
+            what,
+            source,
         },
-        holding,
-    };
-    let mut queues: Vec<_> = holdings.queues.into_iter().map(queue).collect();
-    let mut partitions: Vec<_> = holdings.partitions.into_iter().map(partition).collect();
-    queues.sort_by(|a, b| a.name.cmp(&b.name));
-    partitions.sort_by(|a, b| a.name.cmp(&b.name));
-    Contents {
-        queues,
-        partitions,
-        kept: holdings.kept,
-        replayed,
+        StoreError::Locked { file } => StoreError::Locked { file: full(file) },
+        error @ (StoreError::Corrupt { .. } | StoreError::Unsupported { .. }) => error,
     }
 }
 
-/// Makes the damaged pages of the index anew. A page file that cannot be used at all is set aside
-/// as `pages.damaged` first. The error is a damage that this does not mend.
-pub fn repair(path: &Path, config: &Config) -> Result<Rebuilt, Fault> {
-    let mut directory = Directory::open(path)?;
-    if directory.has_lost_pages() {
-        drop(directory);
-        store::renew_pages(&FileDisk::new(path))?;
-        directory = Directory::open(path)?;
+fn queue_name(topology: &Topology, id: QueueId) -> String {
+    match topology.queue_by_id(id) {
+        Some(queue) => queue.spec.name.to_string(),
+        None => format!("queue {id} without a name"),
+    }
+}
+
+fn partition_name(topology: &Topology, id: PartitionId) -> String {
+    match topology.address_by_id(id.address) {
+        Some(address) => format!("{}/{}", address.spec.name, id.number),
+        None => format!("partition {id} without a name"),
+    }
+}
+
+fn contents(node: &Node, replayed: u64, damaged: &BTreeSet<PageSlot>) -> Contents {
+    let topology = node.topology();
+    let holdings = node.holdings();
+    let queues = holdings.queues.into_iter().map(|(id, holding)| Held {
+        name: queue_name(topology, id),
+        durable: match id.durability() {
+            Durability::Durable => true,
+            Durability::Volatile => false,
+        },
+        holding,
+    });
+    let partitions = holdings.partitions.into_iter().map(|(id, holding)| Held {
+        name: partition_name(topology, id),
+        durable: true,
+        holding,
+    });
+    let sorted = |mut held: Vec<Held>| {
+        held.sort_by(|a, b| a.name.cmp(&b.name));
+        held
+    };
+    let mut of_owners = BTreeMap::new();
+    for slot in damaged {
+        let owner = node.page_owner(broker::event::PageSlot(u64::from(slot.0)));
+        let name = owner.map(|owner| match owner {
+            PageOwner::Queue(id) => format!("queue {:?}", queue_name(topology, id)),
+            PageOwner::Partition(id) => format!("partition {:?}", partition_name(topology, id)),
+            PageOwner::Timer(_) => "messages that are kept until they are due".to_owned(),
+        });
+        *of_owners.entry(name).or_insert(0) += 1;
+    }
+    Contents {
+        queues: sorted(queues.collect()),
+        partitions: sorted(partitions.collect()),
+        kept: holdings.kept,
+        replayed,
+        damaged: of_owners.into_iter().collect(),
+    }
+}
+
+/// Makes the damaged pages of the index anew. The page file as it was is kept under another name
+/// first. Nobody else comes in while it works. The error is a damage that this does not mend.
+pub fn repair(path: &Path, config: &Config) -> Result<Repaired, Fault> {
+    // Only then is the lock taken, which makes its file.
+    drop(Directory::open(path)?);
+    let disk = Arc::new(FileDisk::new(path));
+    let disk = Arc::new(HeldDisk::hold(disk).map_err(|error| named(path, error))?);
+    let mut directory = Directory::look(path, disk.clone())?;
+    // Where a start would be refused for another reason, nothing is changed.
+    directory.contents(config)?;
+    let is_lost = directory.has_lost_pages();
+    let mut kept = None;
+    if is_lost {
+        kept = store::renew_pages(&*disk)?;
+        directory = Directory::look(path, disk.clone())?;
     }
     if let Some(refusal) = directory.survey.refusal.take() {
         return Err(refusal.into());
     }
     let damaged = directory.damaged_pages();
-    // Its lock is let go.
-    drop(directory);
     if damaged.is_empty() {
-        return Ok(Rebuilt::default());
+        return Ok(Repaired {
+            kept,
+            ..Repaired::default()
+        });
     }
-    rebuild_pages(path, config, &damaged)
+    if !is_lost {
+        kept = Some(store::copy_pages(&*disk)?);
+    }
+    drop(directory);
+    let repaired = rebuild_pages(disk, config, &damaged)?;
+    Ok(Repaired { kept, ..repaired })
 }

@@ -27,7 +27,7 @@ use std::io::IoSlice;
 use crate::contract::RecoveredCheckpoint;
 use crate::disk::{Disk, read_all};
 use crate::error::{REMEDY_ROOT, StoreError, is_full};
-use crate::format::{Cut, VERSION, crc, u32_at};
+use crate::format::{Cut, VERSION, crc, crc_of, u32_at};
 use crate::ids::{Index, Millis, NodeId, SegmentKey, Shard, Term};
 use crate::pages::Bitmap;
 use crate::segment::{Range, Segment};
@@ -100,7 +100,7 @@ impl Checkpoint {
         last >= self.row(shard).map_or(Index::ZERO, |row| row.low_water)
     }
 
-    /// Header and body without the state, which follows.
+    /// Header and body without the state, which follows: it is large, and not copied.
     fn encode(&self, node: NodeId) -> Vec<u8> {
         let mut body = Vec::new();
         for row in &self.shards {
@@ -123,20 +123,20 @@ impl Checkpoint {
                 .for_each(|range| range.encode_bounds(&mut body));
         }
         body.extend_from_slice(self.pages.as_bytes());
-        body.extend_from_slice(&self.state);
+        let length = HEADER_BYTES + body.len() + self.state.len();
         let mut b = Vec::with_capacity(HEADER_BYTES + body.len());
         b.extend_from_slice(b"TroikaCp");
         b.extend_from_slice(&u32::from(VERSION).to_le_bytes());
         b.extend_from_slice(&[0; 4]);
         b.extend_from_slice(&node.0.to_le_bytes());
         b.extend_from_slice(&self.sequence.to_le_bytes());
-        b.extend_from_slice(&((HEADER_BYTES + body.len()) as u64).to_le_bytes());
+        b.extend_from_slice(&(length as u64).to_le_bytes());
         b.extend_from_slice(&self.replay_from.to_le_bytes());
         b.extend_from_slice(&self.synced_to.to_le_bytes());
         b.extend_from_slice(&(self.shards.len() as u32).to_le_bytes());
         b.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
         b.extend_from_slice(&(self.pages.as_bytes().len() as u32).to_le_bytes());
-        b.extend_from_slice(&crc(&body).to_le_bytes());
+        b.extend_from_slice(&crc_of(&[&body, &self.state]).to_le_bytes());
         b.extend_from_slice(&(self.state.len() as u64).to_le_bytes());
         b.extend_from_slice(&[0; 4]);
         let sum = crc(&b);
@@ -216,7 +216,7 @@ impl Checkpoint {
         write_whole(
             disk,
             &Checkpoint::file(self.sequence),
-            &[&self.encode(node)],
+            &[&self.encode(node), &self.state],
         )
     }
 
@@ -308,9 +308,13 @@ mod tests {
             pages: [PageSlot(3), PageSlot(70)].into_iter().collect(),
             state: b"the ledger".to_vec(),
         };
-        let mut bytes = checkpoint.encode(NodeId(5));
+        let whole = |checkpoint: &Checkpoint| {
+            let root = checkpoint.encode(NodeId(5));
+            [&root[..], &checkpoint.state].concat()
+        };
+        let mut bytes = whole(&checkpoint);
         let read = Checkpoint::decode(&bytes, NodeId(5), 7).ok().unwrap();
-        assert_eq!(read.encode(NodeId(5)), bytes);
+        assert_eq!(whole(&read), bytes);
         assert_eq!(
             read.pages.iter().collect::<Vec<_>>(),
             [PageSlot(3), PageSlot(70)]

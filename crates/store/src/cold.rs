@@ -30,13 +30,15 @@
 //!
 //! - A slice ends with a frame: one with a very large record is copied in one go (in memory only
 //!   part of it), and the pause after it is as much longer.
-//! - It needs room for the copy; on a disk that is full to the last byte it fails and is tried again.
+//! - It needs room for the copy. On a full disk that is the room of a spare segment, which the old
+//!   files give back when they go; one spare is left to the log. What does not fit fails, and is
+//!   tried again.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, write_at};
-use crate::error::{REMEDY_LOG, StoreError};
+use crate::error::{REMEDY_LOG, StoreError, is_full};
 use crate::format::{
     FRAME_HEADER_BYTES, FrameHeader, Kind, crc, encode_segment_header, frame_bytes,
 };
@@ -46,11 +48,14 @@ use crate::log::write_seal;
 use crate::reader::{corrupt, find_frame};
 use crate::recovery::DRAFT_NAME;
 use crate::segment::{Segment, SegmentTable};
+use crate::spares::Spares;
 use crate::window::{SegmentAt, Window};
 
 /// A sync covers so many bytes, lest a large one hold up that of the log.
 const SYNC_BYTES: u64 = 4 << 20;
 const WINDOW_BYTES: usize = 64 << 10;
+/// The log keeps so many spares to roll into, whatever a merge would give back.
+const SPARES_LEFT: usize = 1;
 /// Offsets in a segment have 32 bits; behind this one there is room for the largest frame.
 pub(crate) const COLD_BYTES_MAX: u64 = 2 << 30;
 /// How far it has come.
@@ -66,6 +71,7 @@ pub(crate) enum Progress {
 /// A cold segment that is being made.
 pub(crate) struct Making {
     node: NodeId,
+    spares: Arc<Spares>,
     key: SegmentKey,
     /// With points; sealed, so they do not change.
     run: Vec<Segment>,
@@ -87,6 +93,7 @@ struct Source {
 
 struct Draft {
     file: Arc<dyn DiskFile>,
+    spares: Arc<Spares>,
     segment: Segment,
     buffer: Vec<u8>,
     /// Of the file; behind it is what is buffered.
@@ -100,6 +107,7 @@ impl Making {
     /// `None`: the run is not a run of the table.
     pub fn new(
         node: NodeId,
+        spares: Arc<Spares>,
         table: &SegmentTable,
         run: &[SegmentKey],
         generation: u32,
@@ -116,6 +124,7 @@ impl Making {
         live.dedup();
         Some(Making {
             node,
+            spares,
             key,
             run,
             live,
@@ -143,7 +152,8 @@ impl Making {
         if self.draft.is_none() {
             let header = encode_segment_header(self.node, self.key, self.run[0].base);
             let segment = Segment::new(self.key, self.run[0].base);
-            self.draft = Some(Draft::begin(disk, segment, header, bytes)?);
+            let spares = self.spares.clone();
+            self.draft = Some(Draft::begin(disk, spares, segment, header, bytes)?);
         }
         while spent < bytes as u64 {
             let Some(first) = self.live.get(self.next).copied() else {
@@ -360,6 +370,7 @@ fn copy_record(
 impl Draft {
     fn begin(
         disk: &dyn Disk,
+        spares: Arc<Spares>,
         segment: Segment,
         header: Vec<u8>,
         buffer_bytes: usize,
@@ -371,6 +382,7 @@ impl Draft {
             .map_err(StoreError::io(&name, "create"))?;
         Ok(Draft {
             file,
+            spares,
             segment,
             buffer: header,
             written: 0,
@@ -388,8 +400,12 @@ impl Draft {
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        let written = write_at(&*self.file, &self.buffer, self.written);
-        written.map_err(StoreError::io(DRAFT_NAME, "write"))?;
+        loop {
+            match write_at(&*self.file, &self.buffer, self.written) {
+                Err(error) if is_full(&error) && self.spares.release_beyond(SPARES_LEFT)? => {}
+                written => break written.map_err(StoreError::io(DRAFT_NAME, "write"))?,
+            }
+        }
         self.written += self.buffer.len() as u64;
         self.unsynced += self.buffer.len() as u64;
         self.buffer.clear();
@@ -418,7 +434,15 @@ impl Draft {
             "what was noted is what was written"
         );
         let synced = self.segment.base;
-        write_seal(&*self.file, node, &mut self.segment, synced, time)?;
+        loop {
+            match write_seal(&*self.file, node, &mut self.segment, synced, time) {
+                Err(error) if error.is_full() && self.spares.release_beyond(SPARES_LEFT)? => {}
+                sealed => {
+                    sealed?;
+                    break;
+                }
+            }
+        }
         self.sync()?;
         Ok(self.segment)
     }

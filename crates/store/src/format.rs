@@ -74,6 +74,13 @@ pub(crate) fn crc(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// Of several parts that follow each other.
+pub(crate) fn crc_of(parts: &[&[u8]]) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    parts.iter().for_each(|part| digest.update(part));
+    digest.finalize() as u32
+}
+
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -387,6 +394,7 @@ mod tests {
     #[test]
     fn crc_is_castagnoli() {
         assert_eq!(crc(b"123456789"), 0xe306_9283);
+        assert_eq!(crc_of(&[b"1234", b"", b"56789"]), 0xe306_9283);
     }
 
     #[test]

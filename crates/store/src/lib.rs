@@ -37,7 +37,10 @@
 //!
 //! Three segments are preallocated. When a new one cannot be, [`Completion::DiskFull`] comes and
 //! ordinary frames are refused, while two spares are left for essential frames and checkpoints:
-//! settling goes on, a checkpoint deletes what was settled, [`Completion::DiskFreed`] comes.
+//! settling goes on, a checkpoint deletes what was settled, [`Completion::DiskFreed`] comes. What
+//! keeps sparse segments is merged into the room of one of the spares. A start goes on in an empty
+//! last segment, and where there is no room for a whole one a smaller one is made: a node can be
+//! started as long as there is any room at all.
 //!
 //! # Caveats
 //!
@@ -70,6 +73,7 @@ mod checkpoint;
 mod cold;
 mod contract;
 mod engine;
+mod held;
 mod log;
 mod pages;
 mod pool;
@@ -99,12 +103,13 @@ pub use frame::{
     FRAME_BYTES_GOAL, FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, Frame, FrameBuilder, FrameFull, Head,
     Heads, RECORD_BYTES_MAX,
 };
+pub use held::HeldDisk;
 pub use ids::{Index, MessageId, Millis, NodeId, PageSlot, SegmentKey, Shard, Slot, Term};
 pub use pages::PAGE_BYTES;
-pub use renewal::renew_pages;
+pub use renewal::{copy_pages, renew_pages};
 pub use replay::Replay;
 pub use run::{Candidate, RUN_SEGMENTS_MAX, choose_run};
 pub use sim::{Dice, Loss, SimDisk};
 pub use store::Store;
-pub use survey::{CheckpointRow, Found, PagesRow, SegmentRow, Survey, inspect};
+pub use survey::{CheckpointRow, Found, PagesRow, SegmentRow, SegmentState, Survey, inspect};
 pub use walk::{Frames, Verified, Verify};

@@ -39,20 +39,37 @@ struct Active {
     frames_end_max: u64,
 }
 
+/// The segment that a start goes on with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upcoming {
+    pub number: u32,
+    pub base: u64,
+    /// It is there, its header durable and nothing behind it but so many zeroed bytes, header
+    /// included: otherwise each start of a node that has nothing to write would cost a segment.
+    pub empty_bytes: Option<u64>,
+}
+
 static ZEROS: [u8; 8] = [0; 8];
 
 impl Log {
-    /// Begins segment `number` at log position `base`.
+    /// Begins segment `number` at log position `base`, or goes on in it.
     pub fn begin(
         disk: Arc<dyn Disk>,
         node: NodeId,
         table: Arc<Mutex<SegmentTable>>,
         spares: Arc<Spares>,
         segment_bytes: u64,
-        number: u32,
-        base: u64,
+        upcoming: Upcoming,
     ) -> Result<Log, StoreError> {
-        let active = activate(&*disk, node, &spares, segment_bytes, number, base, 0)?;
+        let Upcoming {
+            number,
+            base,
+            empty_bytes,
+        } = upcoming;
+        let active = match empty_bytes {
+            Some(capacity) => resume(&*disk, number, base, capacity)?,
+            None => activate(&*disk, node, &spares, segment_bytes, number, base, 0)?,
+        };
         table
             .lock()
             .expect("no holder of the table panics")
@@ -257,7 +274,20 @@ pub(crate) fn write_seal(
     Ok(segment.end)
 }
 
-/// Turns a spare into segment `number`, header durable.
+/// Goes on in a segment that has a durable header and nothing else.
+fn resume(disk: &dyn Disk, number: u32, base: u64, capacity: u64) -> Result<Active, StoreError> {
+    let name = SegmentKey::hot(number).file();
+    Ok(Active {
+        file: disk.open(&name).map_err(StoreError::io(&name, "open"))?,
+        number,
+        base,
+        end: SEGMENT_HEADER_BYTES,
+        frames_end_max: capacity - seal_room(capacity),
+    })
+}
+
+/// Turns a spare into segment `number`, header durable. Without one, and without room for one, the
+/// segment is as small as it must be, and holds `frame_bytes` at least.
 fn activate(
     disk: &dyn Disk,
     node: NodeId,
@@ -269,9 +299,8 @@ fn activate(
 ) -> Result<Active, StoreError> {
     let name = SegmentKey::hot(number).file();
     let own_bytes = SEGMENT_HEADER_BYTES + frame_bytes + seal_room(frame_bytes);
-    let capacity = own_bytes
-        .max(segment_bytes)
-        .next_multiple_of(SEGMENT_HEADER_BYTES);
+    let least = own_bytes.next_multiple_of(SEGMENT_HEADER_BYTES);
+    let mut capacity = least.max(segment_bytes);
     let ready = if capacity == segment_bytes {
         spares.take()
     } else {
@@ -286,6 +315,10 @@ fn activate(
             match spares.make(capacity) {
                 // A large frame that was accepted must find room: the spares give theirs.
                 Err(error) if error.is_full() && spares.release_one()? => {}
+                Err(error) if error.is_full() && capacity > least => {
+                    let half = (capacity / 2).next_multiple_of(SEGMENT_HEADER_BYTES);
+                    capacity = half.min(capacity - SEGMENT_HEADER_BYTES).max(least);
+                }
                 Ok(made) => break made,
                 Err(error) => return Err(error),
             }

@@ -79,7 +79,14 @@ impl Pool {
             },
             Task::Refill => return self.refill(),
             Task::Merge(merge) => match self.merge(*merge) {
-                Ok(Some(event)) => event,
+                Ok(Some(event)) => {
+                    self.outbox.push(event);
+                    // The copy may have taken a spare's room, and may have given it back.
+                    if self.spares.is_short() {
+                        self.refill();
+                    }
+                    return;
+                }
                 Ok(None) => return,
                 Err(error) => Event::Fault(error),
             },
@@ -94,7 +101,8 @@ impl Pool {
             Merge::Ordered { run, live } => {
                 let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
                 let table = self.table.lock().expect("no holder of the table panics");
-                match Making::new(self.node, &table, &run, generation, live) {
+                let spares = self.spares.clone();
+                match Making::new(self.node, spares, &table, &run, generation, live) {
                     Some(making) => making,
                     None => return Ok(Some(Event::MergeAbandoned)),
                 }

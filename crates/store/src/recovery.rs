@@ -5,7 +5,8 @@
 //! damaged are told apart by what is known to have been synced: by any later frame, by a later
 //! segment, by a checkpoint. A bad frame below that is damage; above it is torn, and is cut off
 //! with all that follows. What is left of the unsynced tail is written again before it is synced,
-//! since after a failed sync the kernel may hold pages that it wrongly calls clean.
+//! since after a failed sync the kernel may hold pages that it wrongly calls clean. The last segment
+//! is sealed and a new one begun, unless nothing was ever written behind its header.
 
 use std::sync::Arc;
 
@@ -14,12 +15,12 @@ use crate::disk::{Disk, DiskFile, write_at};
 use crate::error::{REMEDY_LOG, StoreError};
 use crate::format::{FrameHeader, Kind, SEGMENT_HEADER_BYTES, VERSION, decode_segment_header};
 use crate::ids::{Index, Millis, NodeId, SegmentKey, Shard, Term};
-use crate::log::write_seal;
+use crate::log::{Upcoming, write_seal};
 use crate::pages::{Bitmap, PageFile};
 use crate::reader::refuse;
 use crate::replay::{Replay, Stretch};
 use crate::roots::{Roots, beget, node_id, segment_files};
-use crate::segment::{Range, Segment, SegmentTable};
+use crate::segment::{Range, Segment, SegmentTable, seal_room};
 use crate::window::{Broken, SegmentAt, Window};
 
 pub(crate) const WINDOW_BYTES: usize = 1 << 20;
@@ -46,8 +47,7 @@ pub(crate) struct Opened {
     /// Segments that only the older checkpoint names.
     pub retired: Vec<SegmentKey>,
     pub next_generation: u32,
-    pub next_segment: u32,
-    pub next_base: u64,
+    pub upcoming: Upcoming,
     pub ends: Vec<ShardEnd>,
     pub replay: Replay,
     pub replay_bytes: u64,
@@ -115,8 +115,11 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, newborn: NodeId) -> Result<Opened, S
         next_checkpoint: roots.next,
         retired: scan.retired,
         next_generation,
-        next_segment: next_segment.max(scan.from.0),
-        next_base: scan.end_position,
+        upcoming: Upcoming {
+            number: next_segment.max(scan.from.0),
+            base: scan.end_position,
+            empty_bytes: scan.empty_bytes,
+        },
         ends: scan.ends,
         replay: Replay::new(
             disk.clone(),
@@ -179,6 +182,8 @@ pub(crate) struct Scan {
     floor: u64,
     end_position: u64,
     tail: Option<Tail>,
+    /// The last segment is empty and is gone on with; the length of its file.
+    empty_bytes: Option<u64>,
 }
 
 /// The last segment, as found.
@@ -227,6 +232,7 @@ impl Scan {
             floor,
             end_position: 0,
             tail: None,
+            empty_bytes: None,
         }
     }
 
@@ -490,6 +496,15 @@ impl Scan {
         Ok(())
     }
 
+    /// The log is known to be synced up to this position.
+    pub fn synced_to(&self) -> u64 {
+        let known = self
+            .tail
+            .as_ref()
+            .map_or(self.end_position, |tail| tail.synced);
+        known.max(self.floor)
+    }
+
     /// What repairing the tail cuts off, if anything.
     pub fn torn_note(&self) -> Option<String> {
         let segment = self.table.segments.back()?;
@@ -531,6 +546,17 @@ impl Scan {
             from += bytes.len() as u64;
         }
         file.sync_data().map_err(StoreError::io(&name, "sync"))?;
+        if segment.seal.is_none() && segment.end == SEGMENT_HEADER_BYTES {
+            let length = file.len().map_err(StoreError::io(&name, "read"))?;
+            let has_room = length > SEGMENT_HEADER_BYTES + 2 * seal_room(length);
+            if has_room && is_zero(&*file, &name, segment.end, length)? {
+                self.empty_bytes = Some(length);
+                self.end_position = segment.base;
+                self.table.segments.pop_back();
+                self.stretches.pop();
+                return Ok(());
+            }
+        }
         if segment.seal.is_none() {
             let synced = segment.end_position();
             let time = self
@@ -547,4 +573,21 @@ impl Scan {
         self.end_position = segment.end_position();
         Ok(())
     }
+}
+
+/// Nothing that a write left lies there, not even a torn one.
+fn is_zero(file: &dyn DiskFile, name: &str, from: u64, to: u64) -> Result<bool, StoreError> {
+    let mut bytes = vec![0; WINDOW_BYTES];
+    let mut at = from;
+    while at < to {
+        let part = &mut bytes[..WINDOW_BYTES.min((to - at) as usize)];
+        let read = file
+            .read_at(part, at)
+            .map_err(StoreError::io(name, "read"))?;
+        if read == 0 || part[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += read as u64;
+    }
+    Ok(true)
 }

@@ -5,6 +5,7 @@ use crate::disk::{Disk, read_all};
 use crate::error::{REMEDY_ROOT, StoreError};
 use crate::format::{VERSION, decode_node, encode_node};
 use crate::ids::{NodeId, SegmentKey};
+use crate::renewal::aside;
 
 /// The segments that lie there, ascending.
 pub(crate) fn segment_files(disk: &dyn Disk) -> Result<Vec<SegmentKey>, StoreError> {
@@ -101,9 +102,8 @@ impl Roots {
                 Ok(checkpoint) => roots.kept.insert(0, checkpoint),
                 Err(damage) => {
                     roots.notes.push(format!("{damage}; it was set aside"));
-                    roots
-                        .damaged
-                        .push((name.clone(), format!("{name}.damaged")));
+                    let kept = aside(names, &name);
+                    roots.damaged.push((name, kept));
                     refusal = Some(damage);
                 }
             }

@@ -58,9 +58,22 @@ impl Spares {
         self.lock().names.pop()
     }
 
+    fn take_beyond(&self, kept: usize) -> Option<String> {
+        let mut state = self.lock();
+        match state.names.len() > kept {
+            true => state.names.pop(),
+            false => None,
+        }
+    }
+
     /// Gives the room of one spare back to the file system.
     pub fn release_one(&self) -> Result<bool, StoreError> {
-        match self.take() {
+        self.release_beyond(0)
+    }
+
+    /// The same, if so many are left then.
+    pub fn release_beyond(&self, kept: usize) -> Result<bool, StoreError> {
+        match self.take_beyond(kept) {
             Some(name) => {
                 self.disk
                     .remove(&name)

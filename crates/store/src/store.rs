@@ -61,6 +61,9 @@ pub struct Store {
     bytes_since_checkpoint: u64,
     checkpointing: bool,
     last_checkpoint: Option<Millis>,
+    /// On a full disk, so many checkpoints more let go of what is not needed any more: a file goes
+    /// when neither of the two that are kept names it.
+    checkpoints_to_come: u32,
     /// Dropped last: another process may come in once everything has ended.
     _lock: Box<dyn Send>,
 }
@@ -113,13 +116,16 @@ impl Store {
             table.clone(),
             spares.clone(),
             segment_bytes,
-            opened.next_segment,
-            opened.next_base,
+            opened.upcoming,
         )?;
         let checkpoint = opened.kept.last_mut().map(|checkpoint| {
             let state = std::mem::take(&mut checkpoint.state);
             checkpoint.recovered(state)
         });
+        // They are large, and nobody asks for the older one again.
+        for checkpoint in &mut opened.kept {
+            checkpoint.state = Vec::new();
+        }
         let settled = Arc::new(AtomicU64::new(settled_below(&opened.kept)));
         let page_maps = opened
             .kept
@@ -185,6 +191,7 @@ impl Store {
             bytes_since_checkpoint: opened.replay_bytes,
             checkpointing: false,
             last_checkpoint: None,
+            checkpoints_to_come: 0,
             _lock: opened.lock,
         };
         let frames = opened.replay;
@@ -328,15 +335,18 @@ impl Store {
 
     /// Whether [`Store::checkpoint`] should be called now.
     pub fn needs_checkpoint(&self, now: Millis) -> bool {
-        let due = match self.full {
+        self.checkpoint_due().is_some_and(|at| at <= now)
+    }
+
+    /// When [`Store::checkpoint`] should be called, as far as is known now.
+    pub fn checkpoint_due(&self) -> Option<Millis> {
+        let is_due = match self.full {
             // Only a checkpoint gives room back.
-            true => self.bytes_since_checkpoint > 0,
+            true => self.bytes_since_checkpoint > 0 || self.checkpoints_to_come > 0,
             false => self.bytes_since_checkpoint >= self.checkpoint_bytes,
         };
-        let rested = self
-            .last_checkpoint
-            .is_none_or(|last| now.0 >= last.0 + CHECKPOINT_DISTANCE_MS);
-        due && rested && self.can_checkpoint()
+        let rested = |last: Millis| Millis(last.0 + CHECKPOINT_DISTANCE_MS);
+        (is_due && self.can_checkpoint()).then(|| self.last_checkpoint.map_or(Millis(0), rested))
     }
 
     /// No checkpoint is being written.
@@ -378,6 +388,11 @@ impl Store {
         self.pages.checkpoint_begun(pages.clone());
         self.checkpointing = true;
         self.last_checkpoint = Some(now);
+        let others = self.checkpoints_to_come.saturating_sub(1);
+        self.checkpoints_to_come = match self.bytes_since_checkpoint {
+            0 => others,
+            _ => others.max(1),
+        };
         self.bytes_since_checkpoint = 0;
         let order = CheckpointOrder {
             state,
@@ -437,6 +452,7 @@ impl Store {
                 }
                 Event::CheckpointFailed(error) => {
                     self.checkpointing = false;
+                    self.checkpoints_to_come += 1;
                     self.pages.checkpoint_failed();
                     self.bytes_since_checkpoint = self.checkpoint_bytes;
                     completions.push(Completion::CheckpointFailed(error));
@@ -446,6 +462,7 @@ impl Store {
                     bytes_after,
                 } => {
                     self.merging = false;
+                    self.checkpoints_to_come = 2;
                     completions.push(Completion::Merged {
                         bytes_before,
                         bytes_after,
@@ -461,6 +478,7 @@ impl Store {
                 }
                 Event::DiskFull => {
                     self.full = true;
+                    self.checkpoints_to_come = 2;
                     completions.push(Completion::DiskFull);
                 }
                 Event::DiskFreed => {

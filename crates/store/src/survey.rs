@@ -47,12 +47,22 @@ pub struct SegmentRow {
     pub file: String,
     /// Of the file, preallocated room included.
     pub bytes: u64,
-    /// Where its last frame ends. `None`: it was not looked into, because a start is refused or no
-    /// checkpoint needs it.
-    pub end: Option<u64>,
-    pub sealed: bool,
+    /// The log position where it begins, if that is known.
+    pub base: Option<u64>,
+    pub state: SegmentState,
     /// First and last index per shard.
     pub ranges: Vec<(Shard, Index, Index)>,
+}
+
+/// What a start makes of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentState {
+    /// The start is refused before it knows.
+    Unknown,
+    /// No checkpoint that counts needs it.
+    NotNeeded,
+    /// Its last frame ends at an offset.
+    Needed { end: u64, sealed: bool },
 }
 
 /// The page file.
@@ -81,6 +91,10 @@ pub struct Survey {
     pub refusal: Option<StoreError>,
     /// What a start would do beside replaying.
     pub notes: Vec<String>,
+    /// The log is known to be synced up to here.
+    pub synced_to: u64,
+    /// The log position where its last frame ends; 0 if a start is refused before that is known.
+    pub end: u64,
     scan: Option<Scan>,
     /// The bases that checkpoints tell, and up to where they know the log synced.
     bases: Vec<(SegmentKey, u64)>,
@@ -107,6 +121,8 @@ pub fn inspect(disk: Arc<dyn Disk>) -> Result<Survey, StoreError> {
         spares: 0,
         refusal: None,
         notes: Vec::new(),
+        synced_to: 0,
+        end: 0,
         scan: None,
         bases: Vec::new(),
         floor: 0,
@@ -145,20 +161,35 @@ impl Survey {
             return Ok(());
         };
         self.read_checkpoints(node, names)?;
-        let judged = judge(&disk, node, names, &files)?;
-        self.notes = judged.roots.notes;
-        let scan = judged.scan;
-        for segment in &scan.table.segments {
-            let row = self.segments.iter_mut().find(|row| row.key == segment.key);
-            if let Some(row) = row {
-                row.end = Some(segment.end);
-                row.sealed = segment.seal.is_some();
-                let ranges = segment.ranges.iter();
-                row.ranges = ranges
-                    .map(|range| (range.shard, range.first, range.last))
-                    .collect();
-            }
+        self.synced_to = self.floor;
+        for row in &mut self.segments {
+            let known = self.bases.iter().find(|(key, _)| *key == row.key);
+            row.base = known.map(|(_, base)| *base);
         }
+        let judged = judge(&disk, node, names, &files)?;
+        let damaged = judged.roots.damaged.iter();
+        self.notes = damaged
+            .map(|(name, kept)| format!("{name:?} is set aside as {kept:?}"))
+            .collect();
+        let scan = judged.scan;
+        for row in &mut self.segments {
+            let mut known = scan.table.segments.iter();
+            let Some(segment) = known.find(|segment| segment.key == row.key) else {
+                row.state = SegmentState::NotNeeded;
+                continue;
+            };
+            row.base = Some(segment.base);
+            row.state = SegmentState::Needed {
+                end: segment.end,
+                sealed: segment.seal.is_some(),
+            };
+            let ranges = segment.ranges.iter();
+            row.ranges = ranges
+                .map(|range| (range.shard, range.first, range.last))
+                .collect();
+            self.end = self.end.max(segment.end_position());
+        }
+        self.synced_to = self.synced_to.max(scan.synced_to());
         self.notes.extend(scan.torn_note());
         let named = scan.named_pages();
         self.scan = Some(scan);
@@ -177,8 +208,8 @@ impl Survey {
             key,
             bytes: length.map_err(StoreError::io(&file, "measure"))?,
             file,
-            end: None,
-            sealed: false,
+            base: None,
+            state: SegmentState::Unknown,
             ranges: Vec::new(),
         })
     }

@@ -8,7 +8,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::format::{FrameHeader, Kind, SEGMENT_HEADER_BYTES, VERSION, decode_segment_header};
 use crate::frame::Frame;
-use crate::ids::{NodeId, PageSlot, SegmentKey, Shard};
+use crate::ids::{Millis, NodeId, PageSlot, SegmentKey, Shard};
 use crate::pages::PageFile;
 use crate::reader::refuse;
 use crate::recovery::WINDOW_BYTES;
@@ -213,7 +213,29 @@ pub struct Verified {
     /// Sound ones in this file so far.
     pub frames: u64,
     pub messages: u64,
+    /// The oldest and the newest of them.
+    pub times: Option<(Millis, Millis)>,
     pub damage: Option<StoreError>,
+}
+
+/// What was found in the file that is being read.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    /// How many files were begun with it.
+    file: usize,
+    frames: u64,
+    messages: u64,
+    times: Option<(Millis, Millis)>,
+}
+
+impl Sum {
+    fn note(&mut self, header: &FrameHeader) {
+        let time = Millis(header.time);
+        let (from, to) = self.times.unwrap_or((time, time));
+        self.times = Some((from.min(time), to.max(time)));
+        self.frames += 1;
+        self.messages += u64::from(header.messages);
+    }
 }
 
 /// Reads everything and checks every checksum: checkpoints, the pages that they name, segments.
@@ -228,8 +250,7 @@ pub struct Verify {
     page_bytes: u64,
     bytes_before: u64,
     bytes_total: u64,
-    frames: u64,
-    messages: u64,
+    sum: Sum,
 }
 
 impl Verify {
@@ -261,8 +282,7 @@ impl Verify {
             page_bytes,
             bytes_before: 0,
             bytes_total,
-            frames: 0,
-            messages: 0,
+            sum: Sum::default(),
         }
     }
 
@@ -271,8 +291,9 @@ impl Verify {
             file,
             bytes_done: bytes_done.min(self.bytes_total),
             bytes_total: self.bytes_total,
-            frames: self.frames,
-            messages: self.messages,
+            frames: self.sum.frames,
+            messages: self.sum.messages,
+            times: self.sum.times,
             damage,
         }
     }
@@ -305,13 +326,20 @@ impl Verify {
     fn segments(&mut self) -> Option<Verified> {
         let start = self.walk.place().map_or(0, |(_, offset, _)| offset);
         loop {
-            let (frames, messages) = (&mut self.frames, &mut self.messages);
-            let step = self.walk.step(&mut |header, _, _| {
-                *frames += 1;
-                *messages += u64::from(header.messages);
+            let mut seen = None;
+            let step = self.walk.step(&mut |header, kind, _| {
+                seen = (kind != Kind::Seal).then_some(*header);
             })?;
-            let begun = self.walk.begun - 1;
-            let key = self.walk.route.files[begun];
+            if self.sum.file != self.walk.begun {
+                self.sum = Sum {
+                    file: self.walk.begun,
+                    ..Sum::default()
+                };
+            }
+            if let Some(header) = seen {
+                self.sum.note(&header);
+            }
+            let key = self.walk.route.files[self.walk.begun - 1];
             let place = self.walk.place();
             let (offset, length) = place.map_or((0, 0), |(_, offset, length)| (offset, length));
             let done = self.bytes_before + offset;
@@ -322,9 +350,7 @@ impl Verify {
                 Step::End => {
                     self.bytes_before += length;
                     self.walk.leave();
-                    let told = self.told(key.file(), self.bytes_before, None);
-                    (self.frames, self.messages) = (0, 0);
-                    return Some(told);
+                    return Some(self.told(key.file(), self.bytes_before, None));
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod inspect;
+mod malloc;
 
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -120,6 +121,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Serve) -> Result<(), String> {
+    malloc::stay_small();
     // A variable that is not text cannot be meant for us.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -108,8 +108,25 @@ fn a_sound_directory_is_listed() {
     assert_eq!(line("plain")[1], "8");
     assert_eq!(line("many")[1], "3489");
     assert_eq!(line("TopicTest/0")[1..4], ["4", "0", "4"]);
-    assert_eq!(line(SEGMENT).len(), 6);
+    assert_eq!(line("plain")[5], "yes");
+    let segment = line(SEGMENT);
+    assert_eq!(
+        (segment.len(), segment[1], segment[5]),
+        (12, "ordinary", "no")
+    );
+    let [frames, messages] = [6, 7].map(|column: usize| segment[column].parse::<u64>().unwrap());
+    assert!(
+        frames > 0 && messages > 0 && segment[8] <= segment[9],
+        "{segment:?}"
+    );
+    assert!(segment[8].ends_with('Z'), "{segment:?}");
     assert_eq!(line(CHECKPOINT)[2], "0");
+    let [_, needed, contained, last] = line("0")[..] else {
+        panic!("{words}");
+    };
+    let [needed, contained, last] = [needed, contained, last].map(|n| n.parse::<u64>().unwrap());
+    assert!(needed <= contained && contained < last, "{words}");
+    assert!(words.contains("synced up to position "), "{words}");
     assert!(words.contains("damaged places: 0"), "{words}");
     // Nothing was changed, and nothing of it needs to be.
     assert!(said(&inspect(dir.path(), &["--repair"])).contains("nothing needs to be repaired"));
@@ -133,7 +150,30 @@ fn a_refusal_is_told_in_the_words_of_the_start() {
             "{reason}\n{words}"
         );
         assert!(words.contains("what may be lost: "), "{words}");
+        // What was never looked at is not judged; what needs no page is known without them.
+        let segment = words.lines().find(|line| line.starts_with("log/"));
+        let segment = segment.expect("listed").split_whitespace().nth(5);
+        assert_eq!(segment == Some("-"), file != "pages", "{words}");
+        assert_eq!(words.contains("\nplain "), file == "pages", "{words}");
     }
+}
+
+#[test]
+fn without_a_sound_checkpoint_the_names_may_be_lost() {
+    let dir = copy();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("checkpoint-") {
+            flip(&path, 200);
+        }
+    }
+    // The log is there from its first segment on, which is as good.
+    let words = said(&inspect(dir.path(), &[]));
+    assert!(!words.contains("what may be lost: "), "{words}");
+    flip(&dir.path().join(SEGMENT), FIRST_FRAME + 70);
+    let words = said(&inspect(dir.path(), &[]));
+    assert!(words.contains("what may be lost: messages in"), "{words}");
+    assert!(words.contains("No checkpoint is sound"), "{words}");
 }
 
 #[test]
@@ -147,7 +187,12 @@ fn a_damaged_checkpoint_is_told_and_not_missed() {
         words.contains(&format!("damage: {CHECKPOINT:?} ")),
         "{words}"
     );
-    assert!(words.contains("it was set aside"), "{words}");
+    assert_eq!(words.matches("is damaged at offset").count(), 1, "{words}");
+    let note = format!("at a start: {CHECKPOINT:?} is set aside as ");
+    assert!(words.contains(&note), "{words}");
+    let output = inspect(dir.path(), &["--quick"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("damage: "), "{}", said(&output));
     Running::start(dir.path());
 }
 
@@ -160,6 +205,13 @@ fn damaged_pages_are_repaired_after_a_question() {
         let damaged = fs::read(&pages).unwrap();
         let words = said(&inspect(dir.path(), &[]));
         assert!(words.contains("the index can be made anew"), "{words}");
+        assert!(words.contains(" of queue "), "{words}");
+        let starts = byte != 3;
+        assert_eq!(
+            words.contains("stops when it first needs"),
+            starts,
+            "{words}"
+        );
         // Nobody can be asked.
         let output = inspect(dir.path(), &["--repair"]);
         assert_eq!(output.status.code(), Some(1));
@@ -167,11 +219,22 @@ fn damaged_pages_are_repaired_after_a_question() {
         assert_eq!(fs::read(&pages).unwrap(), damaged);
         let output = inspect(dir.path(), &["--repair", "--yes"]);
         assert!(output.status.success(), "{}", said(&output));
+        let exact = said(&output).contains("messages on the others: 0\n");
+        assert!(exact, "{}", said(&output));
+        assert_eq!(fs::read(dir.path().join("pages.damaged")).unwrap(), damaged);
         let output = inspect(dir.path(), &[]);
         let words = said(&output);
         assert!(output.status.success(), "{words}");
         assert!(words.contains("damaged places: 0"), "{words}");
         Running::start(dir.path());
+        // The next damage does not take the place of the first.
+        fs::remove_file(&pages).unwrap();
+        fs::write(&pages, "nonsense").unwrap();
+        let output = inspect(dir.path(), &["--repair", "--yes"]);
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(fs::read(dir.path().join("pages.damaged")).unwrap(), damaged);
+        let second = fs::read(dir.path().join("pages.damaged-2")).unwrap();
+        assert_eq!(second, b"nonsense");
     }
 }
 
@@ -198,4 +261,12 @@ fn what_is_no_data_directory_is_told_so() {
         said(&output)
     );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let missing = dir.path().join("missing");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_troika"));
+    command.current_dir(dir.path()).arg("inspect").arg(&missing);
+    let words = said(&command.output().unwrap());
+    assert!(
+        words.contains(&format!("cannot list {missing:?}: ")),
+        "{words}"
+    );
 }

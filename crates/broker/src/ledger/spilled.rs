@@ -3,9 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::{Bucket, Ledger, Pages};
+use crate::bytes::Undecodable;
 use crate::entry::Entry;
 use crate::event::PageSlot;
 use crate::id::{PartitionId, Position, QueueId};
+
+/// Entries in the tails of all queues before those with some are closed early: 2 MB.
+const TAIL_ENTRIES_MAX: usize = 128 * 1024;
+/// A page that is closed early has at least as many entries. A directory line takes about as much
+/// memory as sixteen.
+const EARLY_ENTRIES_MIN: usize = 64;
 
 /// Whose page it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -21,10 +28,15 @@ impl Ledger {
         &mut self,
         slot: PageSlot,
         entries: Box<[Entry]>,
-    ) -> Option<(PageOwner, Position)> {
-        let (owner, first) = *self.spilled.get(&slot)?;
-        self.pages_mut(owner)?.loaded(first, entries);
-        Some((owner, first))
+    ) -> Result<Option<(PageOwner, Position)>, Undecodable> {
+        let Some((owner, first)) = self.spilled.get(&slot).copied() else {
+            return Ok(None);
+        };
+        let Some(pages) = self.pages_mut(owner) else {
+            return Ok(None);
+        };
+        pages.loaded(first, entries)?;
+        Ok(Some((owner, first)))
     }
 
     pub fn evict(&mut self, of: PageOwner, first: Position) {
@@ -41,7 +53,19 @@ impl Ledger {
         }
     }
 
-    /// Spills every full page; tells which, so that they can be evicted later.
+    /// Closes long tails of queues when all of them are too much together, so that they can be
+    /// spilled: it is thousands of queues that this is for, not one that stays short.
+    pub fn close_long_tails(&mut self) {
+        let tails = self.queues.values().map(|queue| queue.pages.tail_length());
+        if tails.sum::<usize>() <= TAIL_ENTRIES_MAX {
+            return;
+        }
+        for queue in self.queues.values_mut() {
+            queue.pages.close_tail_of(EARLY_ENTRIES_MIN);
+        }
+    }
+
+    /// Spills every closed page; tells which, so that they can be evicted later.
     pub fn spill(
         &mut self,
         write: &mut dyn FnMut(Vec<u8>) -> PageSlot,
@@ -79,7 +103,7 @@ impl Ledger {
             .collect()
     }
 
-    /// Full pages whose entries are in memory. Looks at every page: for a look from outside.
+    /// Closed pages whose entries are in memory. Looks at every page: for a look from outside.
     pub fn resident_pages(&self) -> usize {
         let queues = self.queues.values().map(|queue| &queue.pages);
         let partitions = self.partitions.values().map(|partition| &partition.pages);

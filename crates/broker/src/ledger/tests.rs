@@ -132,3 +132,38 @@ fn a_decision_is_kept_until_it_is_finished() {
     apply(&mut ledger, 0, &[decided(4, Decision::Abort), finished]);
     assert_eq!(before(&restored(&ledger)), []);
 }
+
+#[test]
+fn long_tails_are_spilled_when_all_of_them_are_too_much() {
+    let entry = |number| Entry::new(Index(number), 0, EntryFlags::PERSISTENT, 100, 0);
+    // How many queues, how long their tails are, and how many pages of them lie on the disk then.
+    for (queues, length, pages) in [
+        (1_000, 131, 0),
+        (1_000, 132, 1_000),
+        (3_000, 63, 0),
+        (3_000, 64, 3_000),
+    ] {
+        let mut ledger = Ledger::new(ShardId::LOG);
+        for id in 1..=queues {
+            let queue = ledger.queues.entry(QueueId(id * 2)).or_default();
+            for number in 0..length {
+                queue.pages.push(entry(number), Millis(1));
+            }
+        }
+        let mut written = 0;
+        ledger.close_long_tails();
+        let spilled = ledger.spill(&mut |bytes| {
+            assert_eq!(bytes.len() as u64, length * Entry::BYTES as u64);
+            written += 1;
+            PageSlot(written)
+        });
+        assert_eq!((spilled.len(), written), (pages, pages as u64), "{queues}");
+        let ledger = restored(&ledger);
+        assert_eq!(ledger.spilled.len(), pages);
+        let of_one = &ledger.queue(QueueId(2)).unwrap().pages;
+        let last = Position(length - 1);
+        assert_eq!((of_one.live(), of_one.next()), (length, last.next()));
+        let is_spilled = matches!(of_one.get(last), Lookup::Spilled(_));
+        assert_eq!(is_spilled, pages > 0);
+    }
+}

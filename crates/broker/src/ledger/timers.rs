@@ -81,9 +81,28 @@ impl Bucket {
         Millis(self.number << Self::shift(self.level))
     }
 
-    /// Whether a message may have come into it that was kept at a time.
-    pub(super) fn may_hold(self, due: Millis, time: Millis) -> bool {
-        Bucket::at(self.level, due.max(time)) == self
+    /// The buckets that a message passes that is kept at a time, from the first one to the finest.
+    pub(super) fn way(due: Millis, time: Millis) -> impl Iterator<Item = Bucket> {
+        let first = Bucket::of(due, time);
+        let levels = (0..=first.level).rev();
+        levels.map(move |level| Bucket::at(level, due.max(time)))
+    }
+
+    /// Where an entry goes when this bucket is reached, and what it is there.
+    pub(super) fn carried(self, entry: Entry) -> (Bucket, Entry) {
+        let due = self.due(entry);
+        Bucket::of(due, self.start()).taking(due, entry)
+    }
+
+    /// The entry of a message that comes into this bucket.
+    fn taking(self, due: Millis, entry: Entry) -> (Bucket, Entry) {
+        // A bucket of the coarsest level is 2³⁰ ms wide.
+        let aux = due.since(self.start()) as u32;
+        let (index, slot) = (entry.index(), entry.slot());
+        (
+            self,
+            Entry::new(index, slot, entry.flags(), entry.size(), aux),
+        )
     }
 
     /// When an entry of this bucket is due.
@@ -117,11 +136,7 @@ pub struct Timers {
 impl Timers {
     /// Keeps an entry until it is due; its `aux` is replaced.
     pub(super) fn keep(&mut self, due: Millis, entry: Entry, time: Millis) {
-        let bucket = Bucket::of(due, time);
-        // A bucket of the coarsest level is 2³⁰ ms wide.
-        let aux = due.since(bucket.start()) as u32;
-        let (index, slot) = (entry.index(), entry.slot());
-        let entry = Entry::new(index, slot, entry.flags(), entry.size(), aux);
+        let (bucket, entry) = Bucket::of(due, time).taking(due, entry);
         self.buckets.entry(bucket).or_default().push(entry, time);
     }
 

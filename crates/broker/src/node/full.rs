@@ -8,7 +8,8 @@
 //! refused, and what is taken is never dropped. Doors see to it that few of these come, as they stop
 //! reading from such a publisher as soon as they hear of the full disk.
 //!
-//! Caveat: the few have to find room beside the settlements.
+//! Caveat: the few have to find room beside the settlements, and so has what is refused, or sent
+//! again, in one pass with them.
 
 use std::vec::IntoIter;
 
@@ -33,9 +34,13 @@ impl Node {
         work: &mut Work<'_>,
     ) {
         if let Command::Publish {
-            token, volatile, ..
+            token,
+            durable,
+            volatile,
+            ..
         } = command
         {
+            drop_durable(durable, work);
             self.drop_volatile(volatile, work);
             if let Some(token) = token {
                 tell(session, token, work);
@@ -47,7 +52,11 @@ impl Node {
             if let Command::Commit { token } = command {
                 return tell(session, token, work);
             }
-            if let Command::Publish { volatile, .. } = command {
+            if let Command::Publish {
+                durable, volatile, ..
+            } = command
+            {
+                drop_durable(durable, work);
                 self.drop_volatile(volatile, work);
             }
         }
@@ -80,6 +89,16 @@ impl Node {
             heads[usize::from(placed.slot)].destinations = Destinations::nowhere();
         }
     }
+}
+
+/// What was placed in a batch that something else brings into the log goes nowhere there.
+fn drop_durable(placed: Option<Placed>, work: &mut Work<'_>) {
+    let Some(placed) = placed else { return };
+    let batch = match work.log.current == Some(placed.batch) {
+        true => &mut work.log.assembly.batch,
+        false => &mut work.log.batches[placed.batch as usize],
+    };
+    batch.heads[usize::from(placed.slot)].destinations = Destinations::nowhere();
 }
 
 fn tell(session: SessionId, token: Token, work: &mut Work<'_>) {

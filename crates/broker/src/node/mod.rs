@@ -52,8 +52,8 @@ use shard::{Pending, Shard};
 use timers::Timing;
 use waits::Waits;
 
-/// Pages of the page file that are kept in memory: 4 MB.
-const PAGES_CACHED_MAX: usize = 512;
+/// Pages of the page file that are kept in memory: 2 MB.
+const PAGES_CACHED_MAX: usize = 256;
 /// So many times more while they are loaded: who waits for a page and for a record needs both in
 /// one step, and must not lose the one while he gets the other.
 const LOADED_PAGES_FACTOR: usize = 4;
@@ -176,7 +176,7 @@ impl Node {
         let facts = Fact::decode_all(facts)?;
         for fact in &facts {
             if let Fact::Topology(fact) = fact {
-                self.visible.apply(fact);
+                self.visible.apply_read(fact)?;
             }
         }
         self.log.ledger.apply(index, time, &heads, &facts);
@@ -229,10 +229,9 @@ impl Node {
         let entries = entries_from(bytes)?;
         if slot.is_volatile() {
             self.asked.page_came(slot);
-            self.volatile.page_loaded(slot, entries);
-            return Ok(());
+            return self.volatile.page_loaded(slot, entries);
         }
-        if let Some(owner) = self.log.ledger.page_loaded(slot, entries) {
+        if let Some(owner) = self.log.ledger.page_loaded(slot, entries)? {
             self.cached.push_back(owner);
         }
         self.asked.page_came(slot);
@@ -385,6 +384,7 @@ impl Node {
     /// The whole durable state as of the last applied frame. Pages not yet in the page file are
     /// given to `write_page`.
     pub fn checkpoint(&mut self, write_page: &mut dyn FnMut(Vec<u8>) -> PageSlot) -> Checkpoint {
+        self.log.ledger.close_long_tails();
         self.cached.extend(self.log.ledger.spill(write_page));
         self.forget_pages(self.pages_cached_max);
         self.timing.checkpointed();

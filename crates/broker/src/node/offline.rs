@@ -6,7 +6,7 @@ use super::Node;
 use crate::bytes::Undecodable;
 use crate::event::PageSlot;
 use crate::id::{Index, Millis, PartitionId, Position, QueueId};
-use crate::ledger::{Fact, Pages, Rebuilding, Rebuilt, entries_from};
+use crate::ledger::{Fact, PageOwner, Pages, Rebuilding, Rebuilt, entries_from};
 use crate::pass::Head;
 
 /// What a queue or a partition holds.
@@ -55,6 +55,11 @@ impl Node {
             partitions: partitions.map(|(id, pages)| (id, holding(pages))).collect(),
             kept: ledger.timers().live(),
         }
+    }
+
+    /// Whose page of the index lies in a slot; `None` if nobody needs it any more.
+    pub fn page_owner(&self, slot: PageSlot) -> Option<PageOwner> {
+        self.log.ledger.page_owner(slot)
     }
 
     /// Begins to make damaged pages anew; `read` gives those that are sound.

@@ -5,13 +5,15 @@
 //! settled on a page that is not in memory, the page is read once more before it is freed.
 //!
 //! Caveats: how many pages there are is counted each time some were filled, which looks at all of them. The last page
-//! of each queue stays in memory. Deleting a long queue reads its pages back, a few at a time.
+//! of each queue stays in memory unless it is long and those of all queues are too much. Deleting a long queue reads
+//! its pages back, a few at a time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::shard::Shard;
 use super::{Node, PAGES_CACHED_MAX};
+use crate::bytes::Undecodable;
 use crate::entry::Entry;
 use crate::event::{Effects, PageSlot};
 use crate::id::{MessageRef, Millis, Position};
@@ -82,7 +84,11 @@ impl Spilling {
 
 impl Shard {
     /// A page of the shard without a log was read.
-    pub fn page_loaded(&mut self, slot: PageSlot, entries: Box<[Entry]>) {
+    pub fn page_loaded(
+        &mut self,
+        slot: PageSlot,
+        entries: Box<[Entry]>,
+    ) -> Result<(), Undecodable> {
         if let Some(Unread { first, settled }) = self.spilling.unread.remove(&slot) {
             let at = |position: Position| (position.0 - first.0) as usize;
             let settled = settled.into_iter().map(|run| at(run.start)..at(run.end));
@@ -93,7 +99,7 @@ impl Shard {
         if self.spilling.last_reads.remove(&slot) {
             self.spilling.freed.push(slot);
         }
-        if let Some(owner) = self.ledger.page_loaded(slot, entries) {
+        if let Some(owner) = self.ledger.page_loaded(slot, entries)? {
             self.spilling.cached.push_back(owner);
         }
         self.dispatch.page_loaded(slot, &self.ledger);
@@ -103,6 +109,7 @@ impl Shard {
         {
             self.ledger.evict(owner, first);
         }
+        Ok(())
     }
 }
 
@@ -117,6 +124,7 @@ impl Node {
             return;
         }
         spilling.grown = 0;
+        ledger.close_long_tails();
         let resident = ledger.resident_pages();
         if resident <= pages_max {
             return;

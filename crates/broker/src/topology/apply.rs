@@ -1,4 +1,5 @@
-//! Applying facts. Nothing is refused here: a fact about something that is gone changes nothing.
+//! Applying facts. A fact about something that is gone changes nothing; only what was read back and
+//! cannot have been written is refused.
 
 use std::sync::Arc;
 
@@ -8,9 +9,38 @@ use super::address::Address;
 use super::bindings::Binding;
 use super::spec::*;
 use super::{Group, Queue, Topology};
+use crate::bytes::Undecodable;
 use crate::id::{AddressId, BindingId, GroupId, QueueId, SessionId};
 
 impl Topology {
+    /// Applies what was read back, unless no node can have written it here.
+    pub fn apply_read(&mut self, fact: &TopologyFact) -> Result<(), Undecodable> {
+        let number = match fact {
+            TopologyFact::AddressSet { id, spec } => {
+                let known = self.addresses.get(id);
+                if known.is_some_and(|known| known.spec.router != spec.router) {
+                    return Err(Undecodable("router"));
+                }
+                id.0
+            }
+            TopologyFact::QueueSet { id, spec: _ } => id.0,
+            TopologyFact::Bound { id, .. } => id.0,
+            TopologyFact::GroupSet { id, spec: _ } => id.0,
+            TopologyFact::AddressRemoved { .. }
+            | TopologyFact::QueueRemoved { .. }
+            | TopologyFact::Unbound { .. }
+            | TopologyFact::GroupRemoved { .. }
+            | TopologyFact::UserSet(_)
+            | TopologyFact::UserRemoved { .. } => 0,
+        };
+        // There is always a next one.
+        if number == u64::MAX {
+            return Err(Undecodable("id"));
+        }
+        self.apply(fact);
+        Ok(())
+    }
+
     /// The only way in which a topology changes.
     pub fn apply(&mut self, fact: &TopologyFact) {
         self.version += 1;

@@ -53,7 +53,7 @@ impl Topology {
         };
         let mut topology = Topology::new(reserved, birth, limits);
         for _ in 0..reader.count()? {
-            topology.apply(&TopologyFact::decode(reader.bytes()?)?);
+            topology.apply_read(&TopologyFact::decode(reader.bytes()?)?)?;
         }
         if !reader.is_empty() {
             return Err(Undecodable("topology end"));

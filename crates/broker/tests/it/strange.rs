@@ -1,7 +1,7 @@
 //! What no door should ask: unknown ids, numbers at the ends of their kinds, things that went
 //! meanwhile. Every question is answered, and nothing panics.
 
-use broker::event::Event;
+use broker::event::{Answer, Event};
 use broker::id::{
     AddressId, ConsumerId, GroupId, MessageRef, Millis, PartitionId, Position, QueueId, SessionId,
 };
@@ -226,4 +226,26 @@ fn strange_questions_are_answered() {
     });
     assert_eq!(answers.count(), asked);
     world.compare_with_replay();
+}
+
+/// On a full disk a pass brings a message that is refused and one that nobody would hear of.
+#[test]
+fn what_is_refused_is_not_stored_beside_what_is_not() {
+    let mut world = World::new();
+    world.done(S, |token| Command::Change {
+        token,
+        change: Change::DeclareQueue(queue("jobs")),
+    });
+    let queue = world.queue("jobs");
+    world.node.disk_full(true);
+    let envelope = Envelope::new(Language(1), "", "jobs", world.now);
+    for answered in [true, false, true] {
+        let token = answered.then(|| world.token());
+        world.publish(S, token, &envelope, &[Destination::Queue(queue)], "m");
+    }
+    world.run();
+    match world.done(S, |token| Command::Status { token, queue }) {
+        Some(Ok(Answer::Status(status))) => assert_eq!(status.ready, 1),
+        other => panic!("{other:?}"),
+    }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use amqp::tune::Tuning;
 use amqp::frame::{Frame, FrameKind, Split};
+use amqp::tune::Tuning;
 use amqp::{ChannelNumber, Event, FrameMax, Machine, Method, encode};
 use broker::id::{ConsumerId, Millis, Position, QueueId, SessionId, Token};
 use broker::map::IdMap;

@@ -1,6 +1,6 @@
 //! From the protocol header to connection.open, heartbeats, and the ends of connections.
 
-use amqp::{Method, Table, TableRef, encode};
+use amqp::{ChannelNumber, FrameMax, Method, Table, TableRef, encode};
 use gateway::amqp::{AmqpDoor, Settings};
 use gateway::door::{Alarms, Closing, Wire};
 
@@ -295,6 +295,62 @@ fn an_alarm_stops_publishers_before_the_message_that_shows_them() {
         assert!(client.publish(&mut world, "", "q", &PLAIN, b"4").is_empty());
         let lines = client.say(&mut world, 1, &[passive("q")]);
         assert_eq!(lines, ["1 queue.declare-ok q 4 0"]);
+    }
+}
+
+/// A message whose parts come before and under the alarm, behind methods that are carried out.
+#[test]
+fn an_alarm_withholds_what_has_only_begun_to_come() {
+    let publish = Method::BasicPublish {
+        exchange: "",
+        routing_key: "q",
+        mandatory: false,
+        immediate: false,
+    };
+    let (mut begun, mut whole) = (Vec::new(), Vec::new());
+    encode::method(&mut begun, ChannelNumber(1), &publish);
+    let properties = PLAIN.to_bytes().unwrap();
+    let (channel, frame_max) = (ChannelNumber(1), FrameMax::BEFORE_TUNE);
+    encode::content(
+        &mut whole,
+        channel,
+        &publish,
+        &properties,
+        b"body",
+        frame_max,
+    );
+    for taken in [0, begun.len()] {
+        let mut world = world();
+        let mut client = Client::open(&mut world);
+        client.say(&mut world, 1, &[declare("q")]);
+        world.send(client.session, &whole[..taken]);
+        world.alarm(Alarms {
+            memory: false,
+            disk: true,
+        });
+        let mut bytes = Vec::new();
+        if taken == 0 {
+            encode::method(&mut bytes, channel, &passive("q"));
+        }
+        bytes.extend_from_slice(&whole[taken..]);
+        world.send(client.session, &bytes);
+        let answered: &[&str] = match taken {
+            0 => &["1 queue.declare-ok q 0 0"],
+            _ => &[],
+        };
+        assert_eq!(client.hear(&mut world), answered);
+        assert!(world.rests(client.session));
+        let mut other = Client::open(&mut world);
+        let waiting = |world: &mut World, other: &mut Client| other.say(world, 1, &[passive("q")]);
+        assert_eq!(
+            waiting(&mut world, &mut other),
+            ["1 queue.declare-ok q 0 0"]
+        );
+        world.alarm(Alarms::NONE);
+        assert_eq!(
+            waiting(&mut world, &mut other),
+            ["1 queue.declare-ok q 1 0"]
+        );
     }
 }
 

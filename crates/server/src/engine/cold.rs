@@ -6,6 +6,10 @@
 //! that gives back the most is chosen, its live messages are named ([`Node::live_messages`]), and the
 //! store makes one segment of it. Then it is estimated again.
 //!
+//! While the disk is full every sparse run is worth it, whatever the log's size, as long as what is
+//! live in it fits into the room of a spare segment, or into half of what was too much before. After
+//! each one the files that it gives back are waited for, which takes two checkpoints.
+//!
 //! Caveats: a page whose entries are spread over several segments counts in each of them by its
 //! size, which is a guess; so a run is weighed again when its messages are known, and passed over
 //! until the next round when it is not worth it. What stands in several queues counts as often.
@@ -29,6 +33,8 @@ use crate::fault::Fault;
 const MESSAGES_MAX: usize = 1 << 20;
 /// What a message costs beside its record, about: its head, and a part of its frame's header.
 const HEAD_BYTES: u64 = 64;
+/// On a full disk a run is not worth it when less than this part of a segment has to be enough.
+const COPY_PARTS_MAX: u64 = 64;
 
 /// What is being done about old segments.
 pub(super) struct Cold {
@@ -39,6 +45,8 @@ pub(super) struct Cold {
     dense: BTreeSet<SegmentKey>,
     /// A round ended in vain; the next one waits until the log is this large.
     rest_below: u64,
+    /// What is live in a run may have so many bytes while the disk is full.
+    copy_bytes_max: u64,
 }
 
 enum Work {
@@ -68,6 +76,7 @@ impl Cold {
             work: Work::Rest,
             dense: BTreeSet::new(),
             rest_below: 0,
+            copy_bytes_max: segment_bytes,
         }
     }
 
@@ -83,10 +92,11 @@ impl Cold {
     /// A checkpoint is durable: what lies below the one before may have become sparse.
     pub fn checkpointed(&mut self, store: &Store) {
         let log_bytes = store.log_bytes();
-        if matches!(self.work, Work::Rest)
-            && log_bytes > self.garbage_bytes
-            && log_bytes >= self.rest_below
-        {
+        let is_large = log_bytes > self.garbage_bytes && log_bytes >= self.rest_below;
+        if !store.disk_full() {
+            self.copy_bytes_max = self.segment_bytes;
+        }
+        if matches!(self.work, Work::Rest) && (is_large || store.disk_full()) {
             self.dense.clear();
             self.estimate(store);
         }
@@ -194,17 +204,22 @@ impl Cold {
         };
         let (candidates, live_total) = (&estimate.candidates, estimate.total);
         let mut live = estimate.live_bytes();
-        let log_bytes = store.log_bytes();
-        if log_bytes <= (2 * live_total).saturating_add(self.garbage_bytes) {
+        let (log_bytes, is_full) = (store.log_bytes(), store.disk_full());
+        if !is_full && log_bytes <= (2 * live_total).saturating_add(self.garbage_bytes) {
             self.rest_below = 0;
             return;
         }
+        let live_bytes_max = match is_full {
+            true => self.copy_bytes_max,
+            false => self.segment_bytes,
+        };
         for (candidate, live) in candidates.iter().zip(&mut live) {
-            if self.dense.contains(&candidate.key) {
+            let is_too_much = is_full && *live > live_bytes_max;
+            if is_too_much || self.dense.contains(&candidate.key) {
                 *live = candidate.bytes;
             }
         }
-        let Some(run) = choose_run(candidates, &live, self.segment_bytes) else {
+        let Some(run) = choose_run(candidates, &live, live_bytes_max) else {
             tracing::debug!(log_bytes, live_total, "no old segments are worth merging");
             self.rest_below = log_bytes + self.garbage_bytes / 4;
             return;
@@ -242,14 +257,31 @@ impl Cold {
         };
         let bytes: u64 = run.iter().map(|candidate| candidate.bytes).sum();
         let keys: Vec<_> = run.iter().map(|candidate| candidate.key).collect();
+        if store.disk_full() && live_bytes > self.segment_bytes && self.copies_less() {
+            // A shorter run may have what the guess promised.
+            return self.estimate(store);
+        }
         // The run was chosen by a guess, and a cold segment may well be larger than others.
-        let fits = keys.len() == 1 || live_bytes <= 2 * self.segment_bytes;
+        let fits = match store.disk_full() {
+            true => live_bytes <= self.segment_bytes,
+            false => keys.len() == 1 || live_bytes <= 2 * self.segment_bytes,
+        };
         if !fits || live_bytes > bytes / 4 * 3 {
             self.pass_over(&keys, store);
             return;
         }
         store.merge(keys.clone(), live);
         self.work = Work::Merging { run: keys };
+    }
+
+    /// Halves what a run may have on a full disk; `false` if that would be next to nothing.
+    fn copies_less(&mut self) -> bool {
+        let half = self.copy_bytes_max / 2;
+        let is_worth_it = half >= self.segment_bytes / COPY_PARTS_MAX;
+        if is_worth_it {
+            self.copy_bytes_max = half;
+        }
+        is_worth_it
     }
 
     fn limit(&mut self, store: &Store) {
@@ -271,6 +303,11 @@ impl Cold {
         let Work::Merging { run } = std::mem::replace(&mut self.work, Work::Rest) else {
             return;
         };
+        if store.disk_full() {
+            // There is no room for another copy before this one's run is gone.
+            self.copy_bytes_max = self.segment_bytes;
+            return;
+        }
         // What was made of it has just been weighed.
         let number = run.first().map(|key| key.number);
         let made = store
@@ -288,6 +325,18 @@ impl Cold {
             return;
         };
         self.pass_over(&run, store);
+    }
+
+    /// The store had no room for what is live in a run, which is as it was.
+    pub fn lacked_room(&mut self, store: &Store) {
+        if !store.disk_full() {
+            return self.failed(store);
+        }
+        if let Work::Merging { .. } = self.work {
+            self.work = Work::Rest;
+            // It will be less next time, or the same again: there may be room by then.
+            self.copies_less();
+        }
     }
 }
 

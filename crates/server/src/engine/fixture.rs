@@ -164,7 +164,9 @@ fn the_fixture_is_mended() {
     let mut bytes = fs::read(&file).unwrap();
     bytes[3] ^= 1;
     fs::write(&file, bytes).unwrap();
-    let rebuilt = crate::offline::repair(dir.path(), &Config::default()).unwrap();
+    let rebuilt = crate::offline::repair(dir.path(), &Config::default())
+        .unwrap()
+        .pages;
     assert!(rebuilt.pages > 0);
     assert_eq!((rebuilt.exact, rebuilt.lost), (rebuilt.pages, 0));
     let expected = fs::read_to_string(directory().join("contents.txt")).unwrap();

@@ -15,6 +15,8 @@
 //! | torn write | every byte of a frame, the rest zero or old | `faults` |
 //! | failing sync | every sync of both lives, and what the kernel then wrongly calls clean | `faults` |
 //! | disk full | from every step of both lives on; at every 2 KB of capacity | `full` |
+//! | crash, failing sync while a full disk is merged | every step and sync of it | `full` |
+//! | start after start | twenty on a full disk | `full` |
 //! | flipped bit | every bit of segment header, frame header, heads, facts, records, mark | `flips` |
 //! | flipped bit | every bit of a checkpoint, and both checkpoints damaged | `flips` |
 //! | flipped bit | every bit of a page | `flips` |

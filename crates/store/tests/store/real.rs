@@ -149,6 +149,7 @@ fn threads_write_load_and_checkpoint_on_a_real_disk() {
 
     let slot = owner.store.write_page(&[7; 8192]);
     assert!(owner.store.needs_checkpoint(Millis(0)));
+    assert_eq!(owner.store.checkpoint_due(), Some(Millis(0)));
     let mark = ShardMark {
         shard: SHARD,
         applied: lazy,
@@ -158,6 +159,7 @@ fn threads_write_load_and_checkpoint_on_a_real_disk() {
         .store
         .checkpoint(b"state".to_vec(), &[mark], [slot], Millis(0));
     assert!(!owner.store.needs_checkpoint(Millis(10_000)));
+    assert_eq!(owner.store.checkpoint_due(), None);
     owner.wait(|completion| matches!(completion, Completion::Checkpointed).then_some(()));
     owner.store.load_page(slot, 5);
     let page = owner.wait(|completion| match completion {

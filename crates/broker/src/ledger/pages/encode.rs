@@ -10,9 +10,10 @@ use crate::id::{Index, Millis, Position};
 impl Pages {
     /// Everything but the entries that lie in the page file. To be called after [`Pages::spill`].
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.put_number(self.full.len() as u64);
-        for (first, page) in &self.full {
+        out.put_number(self.closed.len() as u64);
+        for (first, page) in &self.closed {
             out.put_number(first.0);
+            out.put_number(u64::from(page.length));
             out.put_number(u64::from(page.live));
             out.put_number(page.bytes);
             out.put_number(page.slot.expect("spilled before a checkpoint").0);
@@ -35,9 +36,13 @@ impl Pages {
         let mut pages = Pages::default();
         for _ in 0..reader.count()? {
             let first = Position(reader.number()?);
+            let length = u16::try_from(reader.number()?).map_err(|_| Undecodable("page"))?;
             let live = u16::try_from(reader.number()?).map_err(|_| Undecodable("page"))?;
+            if live == 0 || live > length || usize::from(length) > PAGE_ENTRIES {
+                return Err(Undecodable("page length"));
+            }
             let bytes = reader.number()?;
-            pages.full_bytes = pages.full_bytes.saturating_add(bytes);
+            pages.closed_bytes = pages.closed_bytes.saturating_add(bytes);
             let slot = Some(PageSlot(reader.number()?));
             let index_min = Index(reader.number()?);
             let index_max = Index(index_min.0.saturating_add(reader.number()?));
@@ -46,6 +51,7 @@ impl Pages {
             let settled = reader.option(Bits::decode)?.map(Box::new);
             pages.live += u64::from(live);
             let page = Page {
+                length,
                 live,
                 bytes,
                 settled,
@@ -56,7 +62,7 @@ impl Pages {
                 time,
                 expires,
             };
-            pages.full.insert(first, page);
+            pages.closed.insert(first, page);
         }
         pages.tail_first = Position(reader.number()?);
         pages.tail_time = Millis(reader.number()?);
@@ -64,6 +70,7 @@ impl Pages {
         if count > PAGE_ENTRIES {
             return Err(Undecodable("page tail"));
         }
+        pages.tail.reserve_exact(count);
         for _ in 0..count {
             pages.tail.push(entry(reader)?);
         }
@@ -85,7 +92,8 @@ fn entry_from(bytes: &[u8]) -> Entry {
 
 /// The entries of a page as they came from the page file.
 pub fn entries_from(bytes: &[u8]) -> Result<Box<[Entry]>, Undecodable> {
-    if bytes.len() != PAGE_ENTRIES * Entry::BYTES {
+    let is_whole = bytes.len().is_multiple_of(Entry::BYTES);
+    if bytes.is_empty() || bytes.len() > PAGE_ENTRIES * Entry::BYTES || !is_whole {
         return Err(Undecodable("page"));
     }
     Ok(bytes.chunks_exact(Entry::BYTES).map(entry_from).collect())

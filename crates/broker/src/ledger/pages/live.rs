@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{PAGE_ENTRIES, Page, Pages};
+use super::{Page, Pages};
 use crate::entry::Entry;
 use crate::event::PageSlot;
 use crate::id::{Index, Position};
@@ -21,7 +21,7 @@ pub(in crate::ledger) enum Look {
 impl Page {
     /// The page's records have these many bytes, as far as they are of live entries: by the mean.
     fn live_bytes(&self) -> u64 {
-        self.bytes * u64::from(self.live) / PAGE_ENTRIES as u64
+        self.bytes * u64::from(self.live) / u64::from(self.length)
     }
 
     fn is_live(&self, at: usize) -> bool {
@@ -31,7 +31,7 @@ impl Page {
 
 impl Pages {
     /// Tells from which frame to which the live entries of each page reach, and how many bytes their
-    /// records have by the mean; looks at no more than `looks` pages and reads no entry of a full
+    /// records have by the mean; looks at no more than `looks` pages and reads no entry of a closed
     /// one.
     pub(in crate::ledger) fn live_spans(
         &self,
@@ -39,7 +39,7 @@ impl Pages {
         looks: &mut u32,
         see: &mut dyn FnMut(Index, Index, u64),
     ) -> Look {
-        for (first, page) in self.full.range(from..) {
+        for (first, page) in self.closed.range(from..) {
             if *looks == 0 {
                 return Look::Pause(*first);
             }
@@ -68,7 +68,7 @@ impl Pages {
         looks: &mut u32,
         see: &mut dyn FnMut(Entry),
     ) -> Look {
-        for (first, page) in self.full.range(from..) {
+        for (first, page) in self.closed.range(from..) {
             if *looks == 0 {
                 return Look::Pause(*first);
             }
@@ -98,7 +98,10 @@ impl Pages {
         frames: &RangeInclusive<Index>,
         see: &mut dyn FnMut(Entry),
     ) {
-        let page = self.full.get(&first).filter(|page| page.slot == Some(slot));
+        let page = self
+            .closed
+            .get(&first)
+            .filter(|page| page.slot == Some(slot));
         if let Some(page) = page {
             page.live_of(entries, frames, see);
         }

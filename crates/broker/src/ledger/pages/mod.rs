@@ -1,8 +1,12 @@
 //! Entries in the order of their positions, in pages of 512: the index of a queue or partition.
 //!
-//! Only the last page grows; full ones are immutable and may lie in the page file, so that what
-//! stays in memory of a long queue is one directory line per 512 messages. Settling sets a bit,
-//! wherever the entry lies, and never reads a spilled page; a page without live entries goes.
+//! Only the last page, the tail, grows; closed ones are immutable and may lie in the page file, so
+//! that what stays in memory of a long queue is one directory line per 512 messages. Settling sets
+//! a bit, wherever the entry lies, and never reads a spilled page; a page without live entries goes.
+//!
+//! A tail can be closed before it is full, so that a thousand queues need not keep a tail each
+//! ([`Pages::close_tail_of`]). Only those of queues are: in partitions and in buckets of the timer
+//! index all pages but the tail are full.
 
 mod bits;
 mod encode;
@@ -15,6 +19,7 @@ mod time;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::bytes::Undecodable;
 use crate::entry::Entry;
 use crate::event::{PageSlot, page_bytes};
 use crate::id::{Index, Millis, Position};
@@ -23,25 +28,29 @@ pub use encode::entries_from;
 pub(super) use encode::entry;
 pub(super) use live::Look;
 
-/// Entries in a full page.
+/// Entries in a full page; none has more.
 pub const PAGE_ENTRIES: usize = 512;
+/// A tail grows by a quarter, and by at least as many entries.
+const TAIL_GROWTH_MIN: usize = 4;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pages {
-    /// Full pages by the position of their first entry.
-    full: BTreeMap<Position, Page>,
+    /// Closed pages by the position of their first entry.
+    closed: BTreeMap<Position, Page>,
     tail_first: Position,
     tail: Vec<Entry>,
     tail_settled: Bits,
     tail_live: u16,
     tail_time: Millis,
     live: u64,
-    /// Of the records of all full pages.
-    full_bytes: u64,
+    /// Of the records of all closed pages.
+    closed_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Page {
+    /// How many entries it has, from one to [`PAGE_ENTRIES`].
+    length: u16,
     live: u16,
     /// Of the records of its entries, settled ones too.
     bytes: u64,
@@ -69,17 +78,24 @@ pub enum Lookup {
     Spilled(PageSlot),
 }
 
+impl Page {
+    /// The position behind its last entry, if its first stands there.
+    fn end(&self, first: Position) -> Position {
+        Position(first.0 + u64::from(self.length))
+    }
+}
+
 impl Default for Pages {
     fn default() -> Pages {
         Pages {
-            full: BTreeMap::new(),
+            closed: BTreeMap::new(),
             tail_first: Position(0),
             tail: Vec::new(),
             tail_settled: Bits::default(),
             tail_live: 0,
             tail_time: Millis(0),
             live: 0,
-            full_bytes: 0,
+            closed_bytes: 0,
         }
     }
 }
@@ -103,6 +119,12 @@ impl Pages {
         if self.tail.is_empty() {
             self.tail_time = time;
         }
+        if self.tail.len() == self.tail.capacity() {
+            // Not twice what it has: thousands of tails would be half empty.
+            let room = (self.tail.len() / 4).max(TAIL_GROWTH_MIN);
+            self.tail
+                .reserve_exact(room.min(PAGE_ENTRIES - self.tail.len()));
+        }
         self.tail.push(entry);
         self.tail_live += 1;
         self.live += 1;
@@ -120,8 +142,9 @@ impl Pages {
             let bytes = entries.iter().map(|e| u64::from(e.size())).sum();
             let time = self.tail_time;
             let entries_expire = entries.iter().filter_map(|e| e.expires(time)).min();
-            self.full_bytes += bytes;
+            self.closed_bytes += bytes;
             let page = Page {
+                length: entries.len() as u16,
                 live,
                 bytes,
                 settled: (settled != Bits::default()).then(|| Box::new(settled)),
@@ -132,15 +155,27 @@ impl Pages {
                 time: self.tail_time,
                 expires: entries_expire,
             };
-            self.full.insert(self.tail_first, page);
+            self.closed.insert(self.tail_first, page);
         }
         self.tail_first = next;
     }
 
+    /// How many entries the tail has, settled ones too.
+    pub(super) fn tail_length(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// Makes the tail a page of its own if it has at least so many entries.
+    pub(super) fn close_tail_of(&mut self, entries_min: usize) {
+        if self.tail.len() >= entries_min.max(1) {
+            self.close_tail();
+        }
+    }
+
     /// The page that holds a position, unless that is the tail.
     fn page_of(&self, position: Position) -> Option<(Position, &Page)> {
-        let (first, page) = self.full.range(..=position).next_back()?;
-        (position.0 - first.0 < PAGE_ENTRIES as u64).then_some((*first, page))
+        let (first, page) = self.closed.range(..=position).next_back()?;
+        (position < page.end(*first)).then_some((*first, page))
     }
 
     pub fn get(&self, position: Position) -> Lookup {
@@ -173,13 +208,13 @@ impl Pages {
     pub fn next_live(&self, from: Position) -> Option<Position> {
         if from < self.tail_first {
             let start = self.page_of(from).map_or(from, |(first, _)| first);
-            for (first, page) in self.full.range(start..) {
+            for (first, page) in self.closed.range(start..) {
                 let at = from.0.saturating_sub(first.0) as usize;
                 let clear = match &page.settled {
                     Some(bits) => bits.first_clear(at),
                     None => at,
                 };
-                if clear < PAGE_ENTRIES {
+                if clear < usize::from(page.length) {
                     return Some(Position(first.0 + clear as u64));
                 }
             }
@@ -210,10 +245,10 @@ impl Pages {
                 .page_of(range.start)
                 .map_or(range.start, |(first, _)| first);
             let mut emptied = Vec::new();
-            for (first, page) in self.full.range_mut(start..range.end) {
+            for (first, page) in self.closed.range_mut(start..range.end) {
                 let from = range.start.0.saturating_sub(first.0) as usize;
-                let to = (range.end.0 - first.0).min(PAGE_ENTRIES as u64) as usize;
-                if from == 0 && to == PAGE_ENTRIES {
+                let to = (range.end.0 - first.0).min(u64::from(page.length)) as usize;
+                if from == 0 && to == usize::from(page.length) {
                     settled += u64::from(std::mem::take(&mut page.live));
                 } else {
                     let bits = page.settled.get_or_insert_default();
@@ -226,8 +261,8 @@ impl Pages {
                 }
             }
             for first in emptied {
-                let page = self.full.remove(&first).expect("found above");
-                self.full_bytes -= page.bytes;
+                let page = self.closed.remove(&first).expect("found above");
+                self.closed_bytes -= page.bytes;
                 freed.extend(page.slot);
             }
         }
@@ -247,11 +282,15 @@ impl Pages {
         settled
     }
 
-    /// Takes in a page that was loaded from the page file.
-    pub fn loaded(&mut self, first: Position, entries: Box<[Entry]>) {
-        if let Some(page) = self.full.get_mut(&first) {
+    /// Takes in a page that was loaded from the page file; not one of another length.
+    pub fn loaded(&mut self, first: Position, entries: Box<[Entry]>) -> Result<(), Undecodable> {
+        if let Some(page) = self.closed.get_mut(&first) {
+            if entries.len() != usize::from(page.length) {
+                return Err(Undecodable("page of another length"));
+            }
             page.entries = Some(entries);
         }
+        Ok(())
     }
 
     /// Where the page of a position begins.
@@ -262,7 +301,7 @@ impl Pages {
     /// Where the page of a position ends.
     pub fn page_end(&self, position: Position) -> Position {
         match self.page_of(position) {
-            Some((first, _)) => Position(first.0 + PAGE_ENTRIES as u64),
+            Some((first, page)) => page.end(first),
             None => self.next(),
         }
     }
@@ -270,12 +309,12 @@ impl Pages {
     /// Whether every entry of a position's page is live; never of the tail.
     pub fn is_whole(&self, position: Position) -> bool {
         self.page_of(position)
-            .is_some_and(|(_, page)| usize::from(page.live) == PAGE_ENTRIES)
+            .is_some_and(|(_, page)| page.live == page.length)
     }
 
     /// Forgets the entries of a page that also lies in the page file.
     pub fn evict(&mut self, first: Position) {
-        if let Some(page) = self.full.get_mut(&first)
+        if let Some(page) = self.closed.get_mut(&first)
             && page.slot.is_some()
         {
             page.entries = None;
@@ -290,9 +329,9 @@ impl Pages {
         }
     }
 
-    /// Full pages whose entries are in memory.
+    /// Closed pages whose entries are in memory.
     pub fn resident(&self) -> usize {
-        self.full
+        self.closed
             .values()
             .filter(|page| page.entries.is_some())
             .count()
@@ -301,20 +340,20 @@ impl Pages {
     /// The pages from one position on that must be loaded before they can be read.
     pub fn unread_from(&self, from: Position) -> impl Iterator<Item = PageSlot> + '_ {
         let start = self.page_of(from).map_or(from, |(first, _)| first);
-        self.full
+        self.closed
             .range(start..)
             .filter(|(_, page)| page.entries.is_none())
             .filter_map(|(_, page)| page.slot)
     }
 
-    /// Gives every full page that lies only in memory to `write`; tells where each begins and
+    /// Gives every closed page that lies only in memory to `write`; tells where each begins and
     /// lies.
     pub fn spill(
         &mut self,
         write: &mut dyn FnMut(Vec<u8>) -> PageSlot,
     ) -> Vec<(Position, PageSlot)> {
         let mut spilled = Vec::new();
-        for (first, page) in &mut self.full {
+        for (first, page) in &mut self.closed {
             if page.slot.is_none()
                 && let Some(entries) = &page.entries
             {
@@ -334,15 +373,16 @@ impl Pages {
 
     /// The same, with where each begins.
     pub fn spilled(&self) -> impl Iterator<Item = (Position, PageSlot)> + '_ {
-        self.full
+        self.closed
             .iter()
             .filter_map(|(first, page)| Some((*first, page.slot?)))
     }
 
     /// The oldest frame to which a live entry may point.
     pub fn index_min(&self) -> Option<Index> {
-        let full = self.full.values().map(|page| page.index_min);
-        full.chain(self.tail.iter().map(|entry| entry.index()))
+        let closed = self.closed.values().map(|page| page.index_min);
+        closed
+            .chain(self.tail.iter().map(|entry| entry.index()))
             .min()
     }
 }

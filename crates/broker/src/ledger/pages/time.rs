@@ -10,7 +10,7 @@ impl Pages {
         if !self.tail.is_empty() && self.tail_time < time {
             return self.tail_first;
         }
-        let Some((oldest, _)) = self.full.first_key_value() else {
+        let Some((oldest, _)) = self.closed.first_key_value() else {
             return self.tail_first;
         };
         // Pages of a partition are in the order of time and without gaps.
@@ -35,9 +35,9 @@ impl Pages {
         bytes_max: u64,
         pages_max: usize,
     ) -> Option<Position> {
-        let mut bytes = self.full_bytes;
+        let mut bytes = self.closed_bytes;
         let mut from = None;
-        let mut pages = self.full.iter().peekable();
+        let mut pages = self.closed.iter().peekable();
         for _ in 0..pages_max {
             let Some((first, page)) = pages.next() else {
                 break;

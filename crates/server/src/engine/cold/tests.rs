@@ -172,6 +172,41 @@ impl Glass {
         self.rest();
     }
 
+    /// Lets time pass, as a reactor does who has nothing else to do.
+    fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now = self.now.plus(1000);
+            self.engine.checkpoint_if_due(self.now);
+            self.rest();
+            self.engine.bodies.store.idle();
+            self.rest();
+        }
+    }
+
+    /// Gives the disk little room and publishes until it is full; every so many messages go to
+    /// the other queue. Tells what was stored there.
+    fn fill(&mut self, queue: QueueId, other: QueueId, every: u64) -> Vec<MessageRef> {
+        let capacity = self.disk.used_bytes() + 6 * SEGMENT_BYTES;
+        self.disk.set_capacity(Some(capacity));
+        let mut kept = Vec::new();
+        for number in 1.. {
+            assert!(number < 10_000, "the disk is never full");
+            let is_other = number % every == 0;
+            let to = Destination::Queue(if is_other { other } else { queue });
+            match self.store(to, number as u8) {
+                Ok(message) => kept.extend(is_other.then_some(message)),
+                Err(refusal) => {
+                    assert_eq!(refusal, Refusal::DiskFull);
+                    break;
+                }
+            }
+        }
+        assert!(self.engine.disk_full());
+        // Others have taken what was left.
+        self.disk.set_capacity(Some(self.disk.used_bytes()));
+        kept
+    }
+
     fn status(&mut self, queue: QueueId) -> (u64, u64) {
         match self.ask(|token| Command::Status { token, queue }) {
             Ok(Answer::Status(status)) => (status.ready, status.unsettled),
@@ -373,4 +408,71 @@ fn a_full_disk_refuses_publishes_and_nothing_else_until_it_is_drained() {
     assert!(!glass.engine.disk_full());
     glass.store(Destination::Queue(queue), 4).unwrap();
     assert_eq!(glass.config.limits.garbage_bytes, 4 * SEGMENT_BYTES);
+}
+
+/// Nobody comes but time: what is live is merged, whatever the log's size, and room comes back.
+#[test]
+fn a_full_disk_with_a_few_live_messages_in_each_segment_gets_room() {
+    let mut glass = Glass::open(&SimDisk::new());
+    let (kept, flow) = (glass.declare("kept"), glass.declare("flow"));
+    glass.engine.cold.garbage_bytes = u64::MAX;
+    let wanted = glass.fill(flow, kept, 20);
+    assert!(wanted.len() >= 10, "{} are kept", wanted.len());
+    let before = glass.records(&wanted);
+    glass
+        .ask(|token| Command::Purge { token, queue: flow })
+        .unwrap();
+    assert!(glass.engine.disk_full());
+    glass.wait(12);
+    assert!(!glass.engine.disk_full(), "{} segments", glass.segments());
+    assert!(glass.segments() <= 4, "{} segments", glass.segments());
+    for _ in 0..RECORDS_IN_A_SEGMENT {
+        glass.store(Destination::Queue(flow), 4).unwrap();
+    }
+    assert_eq!(glass.records(&wanted), before);
+    let mut again = glass.crash();
+    assert_eq!(again.records(&wanted), before);
+    assert_eq!(again.status(kept), (wanted.len() as u64, 0));
+    assert_eq!(again.status(flow), (RECORDS_IN_A_SEGMENT, 0));
+}
+
+/// The process dies and comes back twenty times while the disk is full, at first without doing
+/// anything, then after settling something; then the disk is drained.
+#[test]
+fn twenty_starts_on_a_full_disk_leave_it_drainable() {
+    let mut glass = Glass::open(&SimDisk::new());
+    let (kept, work) = (glass.declare("kept"), glass.declare("work"));
+    let mut left = glass.fill(work, kept, 20).len() as u64;
+    let all = glass.status(work).0;
+    for start in 0..20 {
+        let disk = glass.disk.crash(Loss::Nothing);
+        drop(glass.engine);
+        glass = Glass::open(&disk);
+        glass.rest();
+        assert!(glass.engine.disk_full(), "start {start}");
+        assert_eq!(glass.status(kept).0, left, "start {start}");
+        if start < 8 {
+            continue;
+        }
+        glass.attach(kept, 1);
+        let positions = Positions::Many(glass.delivered());
+        glass.pass.push(
+            ME,
+            Command::Settle {
+                queue: kept,
+                positions,
+                outcome: Outcome::Accept,
+            },
+        );
+        glass.rest();
+        left -= 1;
+        glass.wait(start % 3);
+    }
+    assert_eq!(glass.status(work), (all, 0));
+    glass
+        .ask(|token| Command::Purge { token, queue: work })
+        .unwrap();
+    glass.wait(12);
+    assert!(!glass.engine.disk_full(), "{} segments", glass.segments());
+    glass.store(Destination::Queue(work), 4).unwrap();
 }

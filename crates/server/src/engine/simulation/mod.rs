@@ -3,7 +3,7 @@
 //! session can ask for, the disk is slow, forgets, tears, fills up and fails, and a model that
 //! knows nothing of pages, frames and checkpoints compares every answer and every delivery.
 //!
-//! What must hold is in `judge` (while the node lives) and in `recount` (after it has died): what
+//! What must hold is in `judge` and `deliveries` (while the node lives) and in `recount` (after it has died): what
 //! was confirmed is there once, in its order and at its place; what was settled and answered for
 //! is gone for good; a transaction is whole or absent; what survives of the rest is what was
 //! appended up to one moment; what is marked as redelivered may have been; partitions have no
@@ -18,9 +18,11 @@
 
 mod clients;
 mod counts;
+mod deliveries;
 mod judge;
 mod message;
 mod partitions;
+mod publishers;
 mod queues;
 mod recount;
 mod story;

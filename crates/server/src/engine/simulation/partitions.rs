@@ -8,7 +8,7 @@ use broker::id::{AddressId, Durability, GroupId, PartitionId, Position};
 use broker::pass::{Command, Read};
 use broker::topology::{AddressSpec, Change, GroupSpec, Partitions as Spec, Router};
 
-use super::judge::number_in;
+use super::deliveries::number_in;
 use super::story::{OWN, Story};
 use super::world::{Stop, Verdict, World, ensure};
 

@@ -6,7 +6,7 @@ use broker::event::Event;
 use broker::id::QueueId;
 use broker::pass::{Command, ConsumerOptions, Credit, Mode, Sharing};
 
-use super::judge::number_in;
+use super::deliveries::number_in;
 use super::partitions::Listing;
 use super::queues::{Place, QUEUES, Queue};
 use super::story::{Ask, Copy, Key, OWN, Stage, Story};
