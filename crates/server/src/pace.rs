@@ -1,12 +1,14 @@
 //! How often the reactor turns under load.
 //!
 //! Four fifths of the cost of a small message are system calls, and most of those are wake-ups
-//! that find one or two messages. A reactor that rests until 100 µs have gone by since its last
-//! turn finds a batch instead: a sixth less CPU per message in the prototypes. Three cases must
-//! not rest:
+//! that find one or two messages. Under dense traffic a reactor that rests until 100 µs have gone
+//! by since its last turn finds a batch instead: a sixth less CPU per message in the prototypes.
+//! Traffic is dense by its rate, not by what a turn finds: eight producers that wait for each
+//! answer fill every turn and still have nothing to gain, since each of them has one message on
+//! its way; rests halved what they reached. So these do not rest:
 //!
-//! - a lone message, whose latency the rest would be: turns that find one command at a time, as
-//!   a client that waits for each answer makes them, are no load, however many there are;
+//! - traffic below some hundred thousand commands a second, for which there is CPU enough, and
+//!   whose latency the rest would be;
 //! - a turn after a long wait: nothing was missed;
 //! - a turn that found a large batch: an efficient client would be capped by the rest.
 
@@ -18,12 +20,15 @@ const TURN_MIN: Duration = Duration::from_micros(100);
 const IDLE_GAP: Duration = Duration::from_millis(1);
 /// A turn that has read as much found its batch already.
 const LARGE_BYTES: usize = 64 << 10;
-/// Below two commands per turn on average there is nothing to gather; in eighths.
-const LOAD_MIN_EIGHTHS: u32 = 2 * 8;
+/// The rate is looked at so often.
+const WINDOW: Duration = Duration::from_millis(1);
+/// Commands in a window from which on traffic is dense.
+const DENSE_COMMANDS: u128 = 96;
 
 /// What a turn did, as far as the pace depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Turn {
+    /// Commands that it found, by a rough count.
     pub gathered: usize,
     pub read_bytes: usize,
 }
@@ -32,15 +37,18 @@ pub struct Turn {
 #[derive(Debug)]
 pub struct Pace {
     previous_start: Instant,
-    /// Commands per turn that read anything, in eighths, weighted towards the last eight.
-    load_eighths: u32,
+    window_start: Instant,
+    gathered: u128,
+    dense: bool,
 }
 
 impl Pace {
     pub fn new(now: Instant) -> Pace {
         Pace {
             previous_start: now,
-            load_eighths: 0,
+            window_start: now,
+            gathered: 0,
+            dense: false,
         }
     }
 
@@ -49,13 +57,18 @@ impl Pace {
         let gap = start.saturating_duration_since(self.previous_start);
         self.previous_start = start;
         if gap > IDLE_GAP {
-            self.load_eighths = 0;
+            *self = Pace::new(start);
         }
-        if turn.read_bytes > 0 {
-            let gathered = turn.gathered.min(1024) as u32;
-            self.load_eighths = self.load_eighths - self.load_eighths / 8 + gathered;
+        self.gathered += turn.gathered as u128;
+        let window = start.saturating_duration_since(self.window_start);
+        if window >= WINDOW {
+            // gathered / window >= DENSE_COMMANDS / WINDOW, in whole numbers.
+            let needed = DENSE_COMMANDS * window.as_nanos();
+            self.dense = self.gathered * WINDOW.as_nanos() >= needed;
+            self.window_start = start;
+            self.gathered = 0;
         }
-        if turn.read_bytes >= LARGE_BYTES || self.load_eighths < LOAD_MIN_EIGHTHS {
+        if turn.read_bytes >= LARGE_BYTES || !self.dense {
             return None;
         }
         let spent = now.saturating_duration_since(start);
@@ -81,58 +94,45 @@ mod tests {
         rests
     }
 
-    #[test]
-    fn one_command_at_a_time_is_never_held_up() {
-        assert!(
-            !rests(
-                &[Turn {
-                    gathered: 1,
-                    read_bytes: 1100
-                }; 100]
-            )
-            .contains(&true)
-        );
+    const fn turn(gathered: usize) -> Turn {
+        Turn {
+            gathered,
+            read_bytes: gathered * 1100,
+        }
     }
 
     #[test]
-    fn small_batches_in_a_row_are_gathered() {
-        let rests = rests(
-            &[Turn {
-                gathered: 4,
-                read_bytes: 4400,
-            }; 20],
-        );
-        assert!(!rests[0] && rests[19]);
+    fn a_few_commands_at_a_time_are_never_held_up() {
+        for gathered in [1, 2] {
+            assert!(!rests(&[turn(gathered); 200]).contains(&true), "{gathered}");
+        }
+    }
+
+    #[test]
+    fn dense_traffic_is_gathered() {
+        let rests = rests(&[turn(4); 100]);
+        assert!(!rests[0] && rests[99]);
     }
 
     #[test]
     fn a_large_batch_is_not_followed_by_a_rest() {
-        let mut turns = [Turn {
-            gathered: 4,
-            read_bytes: 4400,
-        }; 20];
-        turns[10] = Turn {
-            gathered: 200,
-            read_bytes: 200 << 10,
-        };
+        let mut turns = [turn(4); 100];
+        turns[60] = turn(200);
         let rests = rests(&turns);
-        assert!(!rests[10] && rests[11]);
+        assert!(!rests[60] && rests[61]);
     }
 
     #[test]
     fn load_is_forgotten_when_idle() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let small = Turn {
-            gathered: 4,
-            read_bytes: 4400,
-        };
         let mut at = start;
-        for _ in 0..20 {
+        for _ in 0..100 {
             at += Duration::from_micros(30);
-            pace.rest(at, at, small);
+            pace.rest(at, at, turn(4));
         }
+        assert!(pace.dense);
         at += Duration::from_millis(2);
-        assert_eq!(pace.rest(at, at, small), None);
+        assert_eq!(pace.rest(at, at, turn(4)), None);
     }
 }

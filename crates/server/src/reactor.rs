@@ -194,7 +194,7 @@ impl Reactor {
         self.flush();
         self.end();
         self.core.engine.checkpoint_if_due(self.core.now());
-        let gathered = work.messages + work.reads.saturating_sub(1);
+        let gathered = work.messages.max(work.reads);
         let turn = Turn {
             gathered,
             read_bytes: work.read_bytes,

@@ -8,6 +8,8 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 /// A directory of files with explicit durability.
 pub trait Disk: Send + Sync {
@@ -250,6 +252,25 @@ impl DiskFile for OsFile {
 /// Writes one buffer whole.
 pub(crate) fn write_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_vectored_at(&mut [IoSlice::new(bytes)], offset)
+}
+
+/// A file system that gives back 64 MB at once lets everybody wait for some 40 ms meanwhile.
+const PIECE_BYTES: u64 = 2 << 20;
+/// Between two pieces others come to their turn.
+const PIECE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Removes a large file from its end, piece by piece, so that no sync waits long for it. Whoever
+/// finds what a crash has left of it must not need it.
+pub(crate) fn remove_in_pieces(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    let file = disk.open(name)?;
+    let mut len = file.len()?;
+    while len > PIECE_BYTES {
+        len -= PIECE_BYTES;
+        file.set_len(len)?;
+        thread::sleep(PIECE_PAUSE);
+    }
+    drop(file);
+    disk.remove(name)
 }
 
 /// Reads a whole file.

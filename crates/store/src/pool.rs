@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::Checkpoint;
 use crate::cold::{Making, Progress, discard};
-use crate::disk::Disk;
+use crate::disk::{Disk, remove_in_pieces};
 use crate::engine::{Event, LoadedRecords, Outbox};
 use crate::error::{LoadError, StoreError};
 use crate::ids::{MessageId, NodeId, SegmentKey};
@@ -234,9 +234,7 @@ impl Pool {
             self.reader.forget(&gone);
             for key in &gone {
                 let name = key.file();
-                self.disk
-                    .remove(&name)
-                    .map_err(StoreError::io(&name, "remove"))?;
+                remove_in_pieces(&*self.disk, &name).map_err(StoreError::io(&name, "remove"))?;
             }
         }
         Ok(())
