@@ -95,6 +95,18 @@ impl Checkpoint {
         self.segments.iter().any(|segment| segment.key == key)
     }
 
+    /// Whether it names the file for something that it needs.
+    pub fn wants(&self, key: SegmentKey) -> bool {
+        let mut segments = self.segments.iter();
+        segments.any(|segment| segment.key == key && self.wants_of(segment))
+    }
+
+    /// Whether the segment holds what may still be needed, or may grow.
+    pub fn wants_of(&self, segment: &Segment) -> bool {
+        let mut ranges = segment.ranges.iter();
+        segment.seal.is_none() || ranges.any(|range| self.needs(range.shard, range.last))
+    }
+
     /// Whether messages of the shard at or below `last` may still be needed.
     pub fn needs(&self, shard: Shard, last: Index) -> bool {
         last >= self.row(shard).map_or(Index::ZERO, |row| row.low_water)

@@ -254,20 +254,27 @@ pub(crate) fn write_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Re
     file.write_vectored_at(&mut [IoSlice::new(bytes)], offset)
 }
 
-/// A file system that gives back 64 MB at once lets everybody wait for some 40 ms meanwhile.
-const PIECE_BYTES: u64 = 2 << 20;
-/// Between two pieces others come to their turn.
-const PIECE_PAUSE: Duration = Duration::from_millis(5);
+/// Pieces of a file that is removed; a file system that gives back 64 MB at once lets everybody
+/// wait for some 40 ms meanwhile.
+const PIECES: u64 = 32;
+/// The least piece.
+const PIECE_BYTES_MIN: u64 = 4096;
+/// After a piece as large as this others come to their turn.
+const PAUSED_BYTES: u64 = 1 << 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Removes a large file from its end, piece by piece, so that no sync waits long for it. Whoever
 /// finds what a crash has left of it must not need it.
 pub(crate) fn remove_in_pieces(disk: &dyn Disk, name: &str) -> io::Result<()> {
     let file = disk.open(name)?;
     let mut len = file.len()?;
-    while len > PIECE_BYTES {
-        len -= PIECE_BYTES;
+    let piece = (len / PIECES).max(PIECE_BYTES_MIN);
+    while len > piece {
+        len -= piece;
         file.set_len(len)?;
-        thread::sleep(PIECE_PAUSE);
+        if piece >= PAUSED_BYTES {
+            thread::sleep(PAUSE);
+        }
     }
     drop(file);
     disk.remove(name)

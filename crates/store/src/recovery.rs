@@ -257,26 +257,24 @@ impl Scan {
             self.leftovers = files.iter().copied().filter(|key| key.is_cold()).collect();
             return Ok(());
         };
+        // What neither checkpoint needs any more may be there in part: its removal had begun.
         let known: Vec<_> = chosen
             .segments
             .iter()
             .filter(|s| s.key.number < self.from.0)
+            .filter(|s| self.kept.iter().any(|kept| kept.wants_of(s)))
             .cloned()
             .collect();
-        let needed = |segment: &Segment| {
-            segment.seal.is_none()
-                || segment
-                    .ranges
-                    .iter()
-                    .any(|range| chosen.needs(range.shard, range.last))
-        };
         let is_walked = |key: &SegmentKey| !key.is_cold() && key.number >= self.from.0;
         let is_known = |key: &SegmentKey| known.iter().any(|segment| segment.key == *key);
         let others = files.iter().copied();
         let others = others.filter(|key| !is_walked(key) && !is_known(key));
         (self.retired, self.leftovers) =
-            others.partition(|key| self.kept.iter().any(|kept| kept.names(*key)));
-        if let Some(gone) = known.iter().find(|s| !files.contains(&s.key) && needed(s)) {
+            others.partition(|key| self.kept.iter().any(|kept| kept.wants(*key)));
+        if let Some(gone) = known
+            .iter()
+            .find(|s| !files.contains(&s.key) && chosen.wants_of(s))
+        {
             return Err(Scan::missing(gone.key));
         }
         for mut segment in known
