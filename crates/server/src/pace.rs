@@ -5,7 +5,7 @@
 //! by since its last turn finds a batch instead: a sixth less CPU per message in the prototypes.
 //! Traffic is dense by its rate, not by what a turn finds: eight producers that wait for each
 //! answer fill every turn and still have nothing to gain, since each of them has one message on
-//! its way; rests halved what they reached. So these do not rest:
+//! its way; rests cost them a fifth of what they reached. So these do not rest:
 //!
 //! - traffic below some hundred thousand commands a second, for which there is CPU enough, and
 //!   whose latency the rest would be;
