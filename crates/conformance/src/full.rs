@@ -7,29 +7,19 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::never_lose::{self, finish, start};
 use crate::program::{Launch, Running, Step};
+use crate::progress::{Confirmed, PATIENCE, confirmed, go_on, until};
 use crate::run;
 use crate::scenarios::{Language, Scarce};
 use crate::server::Server;
 
-/// Whatever takes longer has stopped for good.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// What was on its way when the alarm came is confirmed by then, or waits.
 const SETTLING: Duration = Duration::from_secs(2);
 /// For so long nobody's publishes are confirmed.
 const REST: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Where each publisher writes down what was confirmed to it.
-const PUBLISHED: [&str; 4] = [
-    "amqp.published",
-    "jms.published",
-    "jmstx.published",
-    "rocketmq.published",
-];
 
 /// What the server says, once, when its disk has no room for messages.
 const FULL: &str = "the disk is full";
@@ -87,7 +77,7 @@ fn disk(
 }
 
 fn memory(server: &Server, dir: &Path, records: &Path, names: &str) -> Result<(), String> {
-    go_on(records, [0; PUBLISHED.len()])?;
+    go_on(records, Confirmed::default())?;
     let mut hog = Launch {
         language: Language::Python,
         program: "hog",
@@ -119,7 +109,7 @@ fn ready(program: &mut Running) -> Result<(), String> {
 }
 
 /// Every publisher rests, all of them at once; how much was confirmed to each by then.
-fn rests(records: &Path) -> Result<[usize; PUBLISHED.len()], String> {
+fn rests(records: &Path) -> Result<Confirmed, String> {
     thread::sleep(SETTLING);
     let before = confirmed(records)?;
     thread::sleep(REST);
@@ -131,41 +121,4 @@ fn rests(records: &Path) -> Result<[usize; PUBLISHED.len()], String> {
             "publishers went on: {before:?} confirmed, then {after:?}"
         ))
     }
-}
-
-/// Every publisher is confirmed more than it was.
-fn go_on(records: &Path, than: [usize; PUBLISHED.len()]) -> Result<(), String> {
-    until("every publisher goes on", || {
-        let now = confirmed(records)?;
-        Ok(now.iter().zip(than).all(|(now, than)| *now > than))
-    })
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
-    let limit = Instant::now() + PATIENCE;
-    while !holds()? {
-        if Instant::now() > limit {
-            return Err(format!("not within {} s: {what}", PATIENCE.as_secs()));
-        }
-        thread::sleep(LOOK);
-    }
-    Ok(())
-}
-
-/// How many sends, or commits, were answered to each publisher.
-fn confirmed(records: &Path) -> Result<[usize; PUBLISHED.len()], String> {
-    let mut counts = [0; PUBLISHED.len()];
-    for (count, name) in counts.iter_mut().zip(PUBLISHED) {
-        let path = records.join(name);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
-        *count = text
-            .lines()
-            .filter(|line| line.starts_with("c ") || line.starts_with("C "))
-            .count();
-    }
-    Ok(counts)
 }

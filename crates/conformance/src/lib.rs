@@ -29,6 +29,7 @@ pub mod never_lose;
 pub mod options;
 pub mod paths;
 pub mod program;
+pub mod progress;
 pub mod random;
 pub mod run;
 pub mod scenarios;

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::account;
 use crate::program::{Launch, Running};
+use crate::progress::{Confirmed, confirmed, go_on};
 use crate::random::Random;
 use crate::run;
 use crate::scenarios::Language;
@@ -37,6 +38,7 @@ pub fn run(server: &mut Server, dir: &Path, rounds: u32, names: &str) -> Result<
     let records = dir.join("records");
     fs::create_dir_all(&records).map_err(|error| format!("{}: {error}", records.display()))?;
     let mut load = start(server, dir, names, &["mode=load"])?;
+    go_on(&records, Confirmed::default())?;
     for round in 1..=rounds {
         thread::sleep(Duration::from_millis(
             random.between(LOAD_MS_MIN, LOAD_MS_MAX),
@@ -45,8 +47,7 @@ pub fn run(server: &mut Server, dir: &Path, rounds: u32, names: &str) -> Result<
             .kill_and_restart()
             .map_err(|reason| format!("round {round}, seed {seed}: {reason}"))?;
     }
-    // One more stretch of load proves that the server still takes it.
-    thread::sleep(Duration::from_millis(LOAD_MS_MIN));
+    go_on(&records, confirmed(&records)?)?;
     for program in &mut load {
         program.tell("stop");
     }

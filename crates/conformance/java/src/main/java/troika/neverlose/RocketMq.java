@@ -4,6 +4,7 @@ import java.util.*;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.consumer.*;
 import org.apache.rocketmq.client.consumer.store.ReadOffsetType;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.*;
 import org.apache.rocketmq.common.message.*;
 import troika.Scenario;
@@ -92,11 +93,24 @@ public final class RocketMq {
     }
   }
 
+  static boolean isKnown(DefaultMQPullConsumer c, String topic) throws InterruptedException {
+    for (int attempt = 0; attempt < 50; attempt++) {
+      try {
+        if (!c.fetchSubscribeMessageQueues(topic).isEmpty()) return true;
+      } catch (MQClientException e) {
+        Thread.sleep(200);
+      }
+    }
+    return false;
+  }
+
   static void drain(Scenario s, String topic, Record record) throws Exception {
     DefaultMQPullConsumer c = reader(s, "CG_neverlose_drain");
     // Written at the end only: the account needs one whole reading, not a broken one and another.
     List<String> lines = new ArrayList<>();
     try {
+      // A topic that stays unknown is lost with all that was in it: nothing is read, and the account says so.
+      if (!isKnown(c, topic)) return;
       for (MessageQueue q : new TreeSet<>(c.fetchSubscribeMessageQueues(topic))) {
         long next = 0;
         long end = c.maxOffset(q);
