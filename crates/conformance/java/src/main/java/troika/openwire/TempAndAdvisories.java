@@ -4,6 +4,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import javax.jms.*;
 import org.apache.activemq.ActiveMQConnection;
+import org.apache.activemq.DestinationDoesNotExistException;
 import org.apache.activemq.advisory.AdvisorySupport;
 import org.apache.activemq.advisory.DestinationSource;
 import org.apache.activemq.command.ActiveMQDestination;
@@ -114,17 +115,8 @@ public final class TempAndAdvisories {
     session.createConsumer(session.createQueue(name + ".queue"));
     ActiveMQConnection watcher = Jms.open(s);
     DestinationSource source = watcher.getDestinationSource();
-    // Under load about one source in forty misses topics, with every version of the library, which sets its listener
-    // only when its consumer exists already. Whether the loss is there is not settled; a second source must see them.
-    try {
-      await(s, source, name, Set.of(".consumed", ".produced"), Set.of(".queue"));
-    } catch (AssertionError missed) {
-      System.out.println("once more: " + missed.getMessage() + "; listed are " + source.getTopics());
-      watcher.close();
-      watcher = Jms.open(s);
-      source = watcher.getDestinationSource();
-      await(s, source, name, Set.of(".consumed", ".produced"), Set.of(".queue"));
-    }
+    // What was there already has reached the source's consumers, but may wait in them: the library starts a session
+    // again without a look at what its consumers hold (ActiveMQSessionExecutor.start). The next message wakes it.
     session.createProducer(null).send(session.createTopic(name + ".sent"), session.createMessage());
     session.createConsumer(session.createQueue(name + ".more"));
     await(s, source, name, Set.of(".consumed", ".produced", ".sent"), Set.of(".queue", ".more"));
@@ -183,7 +175,8 @@ public final class TempAndAdvisories {
             return false;
           });
       throw new AssertionError("a send to a deleted temporary queue was accepted");
-    } catch (InvalidDestinationException e) {
+    } catch (InvalidDestinationException | DestinationDoesNotExistException e) {
+      // The client refuses it once it knows; before that the server does.
       s.check(e.getMessage().contains("deleted") || e.getMessage().contains("exist"), e.getMessage());
     }
     other.close();
