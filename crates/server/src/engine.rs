@@ -345,6 +345,17 @@ impl Engine {
         }
     }
 
+    /// Sees to it that what was appended becomes durable; `true` if it is so already, and
+    /// [`Engine::complete`] has it.
+    pub fn commit(&mut self) -> bool {
+        self.bodies.store.commit()
+    }
+
+    /// The same, but the caller has other things to do first than to wait for the disk.
+    pub fn commit_behind(&mut self) {
+        self.bodies.store.commit_behind();
+    }
+
     /// Takes what the store has finished; `true` if the node has to be advanced.
     pub fn complete(&mut self) -> Result<bool, Fault> {
         let mut stirred = self.take_spilled()?;

@@ -260,9 +260,21 @@ impl Reactor {
         self.stirred |= self.core.engine.deadline().is_some_and(|at| at <= now);
     }
 
+    /// Does what the doors ask, and commits it; what is durable by then is answered in the same
+    /// turn. Returns how many messages were stored.
+    fn settle(&mut self) -> Result<usize, Fault> {
+        let mut messages = self.hand_over()?;
+        if self.core.engine.commit() {
+            self.stirred |= self.core.engine.complete()?;
+            messages += self.hand_over()?;
+            self.core.engine.commit_behind();
+        }
+        Ok(messages)
+    }
+
     /// Hands over what the doors ask and gives them what comes of it, until nobody asks anything
     /// or the turn is long enough. Returns how many messages were stored.
-    fn settle(&mut self) -> Result<usize, Fault> {
+    fn hand_over(&mut self) -> Result<usize, Fault> {
         let mut messages = 0;
         for _ in 0..ROUNDS_MAX {
             for session in self.core.links.take_resumed() {

@@ -1,8 +1,9 @@
 //! What the log thread does, without the thread: [`Engine::drain`] is one group commit. `store` runs
-//! it, and the pool, on threads or, for simulations, in the caller's hands.
+//! it, and the pool, on threads or, for simulations, in the caller's hands. Beside the thread the
+//! owner of the store may do a small group itself ([`Engine::commit_small`]).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::checkpoint::{Checkpoint, ShardRow};
@@ -10,7 +11,7 @@ use crate::error::{LoadError, StoreError};
 use crate::ids::{Index, MessageId, PageSlot, Shard};
 use crate::log::Log;
 use crate::pages::{Bitmap, PageFile};
-use crate::queue::{Job, Pace, Queue, Rest, Wake};
+use crate::queue::{Job, Queue, Rest, Wake};
 use crate::segment::SegmentTable;
 use crate::spares::Spares;
 use crate::tasks::{Task, Tasks};
@@ -62,8 +63,12 @@ impl Outbox {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().expect("no holder of the outbox panics")
+    }
+
     pub fn push(&self, event: Event) {
-        let mut events = self.events.lock().expect("no holder of the outbox panics");
+        let mut events = self.lock();
         let first = events.is_empty();
         events.push(event);
         drop(events);
@@ -72,8 +77,13 @@ impl Outbox {
         }
     }
 
+    /// For an owner that polls next anyway.
+    fn leave(&self, event: Event) {
+        self.lock().push(event);
+    }
+
     pub fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut *self.events.lock().expect("no holder of the outbox panics"))
+        std::mem::take(&mut *self.lock())
     }
 }
 
@@ -84,7 +94,7 @@ pub(crate) struct CheckpointOrder {
     pub pages: Bitmap,
 }
 
-/// The log thread's work.
+/// The log thread's work. Who takes jobs from the queue has the engine while it does.
 pub(crate) struct Engine {
     pub log: Log,
     pub pages: Arc<PageFile>,
@@ -95,7 +105,8 @@ pub(crate) struct Engine {
     pub outbox: Arc<Outbox>,
     pub next_checkpoint: u64,
     pub unmarked: bool,
-    pub pace: Pace,
+    /// Nothing is written any more.
+    pub failed: bool,
 }
 
 /// Whether the log goes on.
@@ -107,28 +118,70 @@ pub(crate) enum Next {
 
 impl Engine {
     /// The log thread.
-    pub fn run(mut self) {
+    pub fn run(engine: &Mutex<Engine>) {
+        let lock = || engine.lock().expect("no holder of the log panics");
+        let (queue, outbox) = {
+            let engine = lock();
+            (engine.queue.clone(), engine.outbox.clone())
+        };
+        let mut rest = lock().rest();
         loop {
-            let rest = match (self.unmarked, self.spares.is_full()) {
-                (true, _) => Rest::Unmarked,
-                (false, true) => Rest::Full,
-                (false, false) => Rest::Quiet,
-            };
-            let queue = self.queue.clone();
-            let outcome = match queue.wait(&mut self.pace, rest) {
-                Wake::Jobs(jobs) => self.drain(jobs),
-                Wake::Idle => self.idle().map(|()| Next::GoOn),
+            let wake = queue.wait(rest);
+            let mut engine = lock();
+            if engine.failed {
+                return;
+            }
+            let outcome = match wake {
+                Wake::Jobs => {
+                    let jobs = queue.take();
+                    engine.drain(jobs, &|event| outbox.push(event))
+                }
+                // A small group came meanwhile: the pause begins anew.
+                Wake::Idle if queue.is_running() => Ok(Next::GoOn),
+                Wake::Idle => engine.idle().map(|()| Next::GoOn),
             };
             match outcome {
-                Ok(Next::GoOn) => {}
+                Ok(Next::GoOn) => rest = engine.rest(),
                 Ok(Next::End) => return,
-                Err(fault) => return self.outbox.push(Event::Fault(fault)),
+                Err(fault) => {
+                    engine.failed = true;
+                    return outbox.push(Event::Fault(fault));
+                }
             }
         }
     }
 
+    fn rest(&self) -> Rest {
+        match (self.unmarked, self.spares.is_full()) {
+            (true, _) => Rest::Unmarked,
+            (false, true) => Rest::Full,
+            (false, false) => Rest::Quiet,
+        }
+    }
+
+    /// Commits what waits if that is little; `false` leaves it to the log thread.
+    pub fn commit_small(&mut self) -> bool {
+        if self.failed {
+            return false;
+        }
+        let Some(jobs) = self.queue.take_small(self.log.room()) else {
+            return false;
+        };
+        let outbox = self.outbox.clone();
+        let was_marked = !self.unmarked;
+        if let Err(fault) = self.drain(jobs, &|event| outbox.leave(event)) {
+            self.failed = true;
+            outbox.leave(Event::Fault(fault));
+        }
+        if was_marked {
+            // It sleeps without an end, and the log is to be marked once it pauses.
+            self.queue.look_after();
+        }
+        true
+    }
+
     /// One group commit: writes all, syncs once, tells the owner, prepares for the next.
-    pub fn drain(&mut self, jobs: Vec<Job>) -> Result<Next, StoreError> {
+    pub fn drain(&mut self, jobs: Vec<Job>, tell: &dyn Fn(Event)) -> Result<Next, StoreError> {
         let mut frames = Vec::with_capacity(jobs.len());
         let mut pages = Vec::new();
         let mut orders = Vec::new();
@@ -143,7 +196,9 @@ impl Engine {
         }
         if !frames.is_empty() {
             self.log.write(&frames)?;
+            let start = Instant::now();
             self.log.sync()?;
+            let took = start.elapsed();
             self.unmarked = true;
             let mut lasts = BTreeMap::new();
             let mut messages = 0;
@@ -151,15 +206,15 @@ impl Engine {
                 messages += frame.messages() as u32;
                 lasts.insert(frame.shard(), frame.index());
             }
-            self.pace.synced(Instant::now(), messages);
-            self.outbox.push(Event::Synced(lasts.into_iter().collect()));
+            self.queue.synced(messages, took);
+            tell(Event::Synced(lasts.into_iter().collect()));
         }
         if !pages.is_empty() {
             for (slot, bytes) in &pages {
                 self.write_page(*slot, bytes)?;
             }
             let slots = pages.into_iter().map(|(slot, _)| slot).collect();
-            self.outbox.push(Event::PagesWritten(slots));
+            tell(Event::PagesWritten(slots));
         }
         for order in orders {
             self.prepare_checkpoint(*order)?;

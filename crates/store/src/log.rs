@@ -37,6 +37,8 @@ struct Active {
     end: u64,
     /// Frames end at or before this offset; behind it is room for the seal.
     frames_end_max: u64,
+    /// What lies before this offset was written, if only with zeros.
+    zeroed_to: u64,
 }
 
 /// The segment that a start goes on with.
@@ -49,7 +51,15 @@ pub(crate) struct Upcoming {
     pub empty_bytes: Option<u64>,
 }
 
-static ZEROS: [u8; 8] = [0; 8];
+/// A small group that comes to room which is only reserved writes so many zeros behind itself, or as
+/// many as a segment has room for [`AHEAD_PER_SEGMENT`] times. The first write to reserved room changes
+/// the file's map of blocks, which its sync has to write as well: that doubles the cost of the sync.
+const AHEAD_BYTES: u64 = 128 << 10;
+const AHEAD_PER_SEGMENT: u64 = 512;
+/// To a larger group the cost is nothing.
+const SMALL_GROUP_BYTES: u64 = 32 << 10;
+
+static ZEROS: [u8; AHEAD_BYTES as usize] = [0; AHEAD_BYTES as usize];
 
 impl Log {
     /// Begins segment `number` at log position `base`, or goes on in it.
@@ -93,6 +103,11 @@ impl Log {
     /// Log position below which everything is durable.
     pub fn synced(&self) -> u64 {
         self.synced
+    }
+
+    /// Bytes of frames that the segment still takes.
+    pub fn room(&self) -> u64 {
+        self.active.frames_end_max.saturating_sub(self.active.end)
     }
 
     /// Writes the frames in order; nothing is durable before [`Log::sync`].
@@ -152,6 +167,11 @@ impl Log {
                 slices.push(IoSlice::new(&ZEROS[..padding]));
             }
         }
+        let end = position - self.active.base;
+        let ahead = self.ahead(end);
+        if ahead > 0 {
+            slices.push(IoSlice::new(&ZEROS[..ahead as usize]));
+        }
         self.active
             .file
             .write_vectored_at(&mut slices, self.active.end)
@@ -160,12 +180,23 @@ impl Log {
                 "write",
             ))?;
         self.told = self.synced;
-        self.active.end = position - self.active.base;
+        self.active.end = end;
+        self.active.zeroed_to = self.active.zeroed_to.max(end + ahead);
         let mut table = self.table.lock().expect("no holder of the table panics");
         for frame in frames {
             table.note(frame.shard(), frame.index(), frame.disk_bytes());
         }
         Ok(())
+    }
+
+    /// How many zeros to write behind frames that are to end at `end`.
+    fn ahead(&self, end: u64) -> u64 {
+        let active = &self.active;
+        if end <= active.zeroed_to || end - active.end > SMALL_GROUP_BYTES {
+            return 0;
+        }
+        let most = AHEAD_BYTES.min(self.segment_bytes / AHEAD_PER_SEGMENT);
+        most.min(active.frames_end_max.saturating_sub(end))
     }
 
     /// Makes everything written durable.
@@ -283,6 +314,7 @@ fn resume(disk: &dyn Disk, number: u32, base: u64, capacity: u64) -> Result<Acti
         base,
         end: SEGMENT_HEADER_BYTES,
         frames_end_max: capacity - seal_room(capacity),
+        zeroed_to: SEGMENT_HEADER_BYTES,
     })
 }
 
@@ -343,5 +375,6 @@ fn activate(
         base,
         end: SEGMENT_HEADER_BYTES,
         frames_end_max,
+        zeroed_to: SEGMENT_HEADER_BYTES,
     })
 }

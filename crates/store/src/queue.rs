@@ -1,9 +1,11 @@
-//! What waits for the log thread, and when the thread takes it.
+//! What waits to be written, and who takes it when.
 //!
-//! Three rules. What must be durable is taken at once: while one group is being synced the next
+//! Four rules. What must be durable is taken at once: while one group is being synced the next
 //! gathers. What need not be durable waits for the next group, or [`LAZY_WAIT`] at most, so that
 //! acknowledgements alone force no sync and no thread switch. Under dense traffic ([`Pace`])
-//! syncs keep a distance, since a sync per few messages costs CPU and gains nothing.
+//! syncs keep a distance, since a sync per few messages costs CPU and gains nothing. And a group
+//! that is small, on a disk that is quick, is written by the owner of the store itself
+//! ([`Queue::take_small`]): to wake the log thread and to be woken by it would take longer.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -16,6 +18,10 @@ use crate::ids::PageSlot;
 pub(crate) const LAZY_WAIT: Duration = Duration::from_millis(10);
 /// After this time without work the log is marked.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// A group of at most so many messages, bytes and jobs is small.
+const SMALL_MESSAGES: u32 = 64;
+const SMALL_BYTES: u64 = 128 << 10;
+const SMALL_JOBS: usize = 256;
 /// On a full disk the log thread looks this often whether there is room again.
 const FULL_WAIT: Duration = Duration::from_secs(1);
 
@@ -51,7 +57,12 @@ struct Waiting {
     now: bool,
     /// When the first lazy job came.
     since: Option<Instant>,
+    /// What the frames take on the disk.
+    bytes: u64,
+    /// The log thread does not know yet that it has to look after something.
+    has_rest: bool,
     sleeper: Sleeper,
+    pace: Pace,
 }
 
 /// What wakes the log thread.
@@ -65,8 +76,9 @@ enum Sleeper {
 }
 
 /// Why the log thread woke.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wake {
-    Jobs(Vec<Job>),
+    Jobs,
     Idle,
 }
 
@@ -75,8 +87,12 @@ impl Queue {
         self.waiting.lock().expect("no holder of the queue panics")
     }
 
+    /// Wakes the log thread if need be, but not for [`Haste::Confirms`]: see [`Queue::ring`].
     pub fn push(&self, job: Job, haste: Haste) {
         let mut waiting = self.lock();
+        if let Job::Append(frame) = &job {
+            waiting.bytes += frame.disk_bytes();
+        }
         match haste {
             Haste::Confirms(messages) => waiting.messages += messages.max(1),
             Haste::Soon => waiting.now = true,
@@ -87,32 +103,75 @@ impl Queue {
             }
         }
         waiting.jobs.push(job);
-        let wake = match waiting.sleeper {
+        if !matches!(haste, Haste::Confirms(_)) {
+            self.wake(waiting);
+        }
+    }
+
+    /// Wakes the log thread if what waits is reason enough.
+    pub fn ring(&self) {
+        self.wake(self.lock());
+    }
+
+    fn wake(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let is_due = match waiting.sleeper {
             Sleeper::Awake => false,
-            Sleeper::UntilAny => true,
+            Sleeper::UntilAny => !waiting.jobs.is_empty(),
             Sleeper::UntilUrgent => waiting.now || waiting.messages > 0,
             Sleeper::UntilMessages(messages) => waiting.now || waiting.messages >= messages,
         };
-        if wake {
+        if is_due {
             waiting.sleeper = Sleeper::Awake;
             drop(waiting);
             self.bell.notify_one();
         }
     }
 
-    /// The log thread has something to do.
+    /// The log has something to do, or had a moment ago.
     pub fn is_busy(&self) -> bool {
-        let waiting = self.lock();
-        waiting.sleeper == Sleeper::Awake || !waiting.jobs.is_empty()
+        let is_at_work = {
+            let waiting = self.lock();
+            waiting.sleeper == Sleeper::Awake || !waiting.jobs.is_empty()
+        };
+        is_at_work || self.is_running()
     }
 
-    /// Everything that waits, at once.
+    /// There was a sync a moment ago.
+    pub fn is_running(&self) -> bool {
+        let last = self.lock().pace.last;
+        last.is_some_and(|last| last.elapsed() < IDLE_WAIT)
+    }
+
+    /// Has the log thread look what is left to do when nothing comes.
+    pub fn look_after(&self) {
+        self.lock().has_rest = true;
+        self.bell.notify_one();
+    }
+
+    /// Everything that waits, at once. Only who has the log may take.
     pub fn take(&self) -> Vec<Job> {
         self.lock().take()
     }
 
-    /// Sleeps until there is work. `marked`: nothing is to be done when idle.
-    pub fn wait(&self, pace: &mut Pace, rest: Rest) -> Wake {
+    /// Everything that waits, if it is so little that writing and syncing it takes no longer than
+    /// to wake the log thread and to be woken. `room`: what the segment still takes.
+    pub fn take_small(&self, room: u64) -> Option<Vec<Job>> {
+        let mut waiting = self.lock();
+        let is_small = !waiting.now
+            && (1..=SMALL_MESSAGES).contains(&waiting.messages)
+            && waiting.bytes <= SMALL_BYTES.min(room)
+            && waiting.jobs.len() <= SMALL_JOBS
+            && waiting.pace.is_quick();
+        is_small.then(|| waiting.take())
+    }
+
+    /// A group of so many awaited messages was synced, which took so long.
+    pub fn synced(&self, messages: u32, took: Duration) {
+        self.lock().pace.synced(Instant::now(), messages, took);
+    }
+
+    /// The log thread sleeps here until there is work.
+    pub fn wait(&self, rest: Rest) -> Wake {
         let idle_at = match rest {
             Rest::Quiet => None,
             Rest::Unmarked => Some(Instant::now() + IDLE_WAIT),
@@ -125,7 +184,7 @@ impl Queue {
             let (until, sleeper) = if waiting.now {
                 break;
             } else if waiting.messages > 0 {
-                match pace.pause(now, waiting.messages) {
+                match waiting.pace.pause(now, waiting.messages) {
                     Some(until) => {
                         paused = true;
                         (Some(until), Sleeper::UntilMessages(Pace::DENSE_MESSAGES))
@@ -137,7 +196,8 @@ impl Queue {
                     break;
                 }
                 (Some(since + LAZY_WAIT), Sleeper::UntilUrgent)
-            } else if idle_at.is_some_and(|at| now >= at) {
+            } else if waiting.has_rest || idle_at.is_some_and(|at| now >= at) {
+                waiting.has_rest = false;
                 return Wake::Idle;
             } else {
                 (idle_at, Sleeper::UntilAny)
@@ -159,9 +219,10 @@ impl Queue {
             waiting.sleeper = Sleeper::Awake;
         }
         if paused {
-            pace.paused(Instant::now(), waiting.messages);
+            let messages = waiting.messages;
+            waiting.pace.paused(Instant::now(), messages);
         }
-        Wake::Jobs(waiting.take())
+        Wake::Jobs
     }
 }
 
@@ -180,6 +241,7 @@ impl Waiting {
         self.messages = 0;
         self.now = false;
         self.since = None;
+        self.bytes = 0;
         std::mem::take(&mut self.jobs)
     }
 }
@@ -194,15 +256,24 @@ pub(crate) struct Pace {
     window: Option<(Instant, u32)>,
     dense: bool,
     barred_until: Option<Instant>,
+    /// What a sync takes, about.
+    sync: Option<Duration>,
 }
 
 impl Pace {
     pub const DISTANCE: Duration = Duration::from_millis(1);
     pub const DENSE_MESSAGES: u32 = 100;
     pub const BAR: Duration = Duration::from_millis(64);
+    /// A sync of less than this is over before two threads have woken each other.
+    pub const QUICK: Duration = Duration::from_micros(200);
 
-    /// A group of so many awaited messages was synced.
-    pub fn synced(&mut self, now: Instant, messages: u32) {
+    /// A group of so many awaited messages was synced, which took so long.
+    pub fn synced(&mut self, now: Instant, messages: u32, took: Duration) {
+        self.sync = Some(match self.sync {
+            // A disk that has become slow is so from the first sync that shows it.
+            Some(before) if took < 4 * before => (7 * before + took) / 8,
+            Some(_) | None => took,
+        });
         self.last = Some(now);
         let (start, before) = self.window.unwrap_or((now, 0));
         let count = before + messages;
@@ -215,6 +286,11 @@ impl Pace {
         } else {
             self.window = Some((start, count));
         }
+    }
+
+    /// Syncs are quick, and few messages at a time wait for them.
+    pub fn is_quick(&self) -> bool {
+        !self.dense && self.sync.is_some_and(|sync| sync < Pace::QUICK)
     }
 
     /// Until when a group of so many messages should go on gathering.
@@ -236,6 +312,42 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::FrameBuilder;
+    use crate::ids::{Index, Millis, Shard, Term};
+
+    const QUICK: Duration = Duration::from_micros(50);
+
+    fn frame(number: u64, bytes: usize) -> Frame {
+        let mut builder = FrameBuilder::new();
+        builder.push_facts(&vec![7; bytes]).expect("it is small");
+        builder.finish(Index::new(number), Shard::new(1), Term(0), Millis(0))
+    }
+
+    #[test]
+    fn only_a_small_group_on_a_quick_disk_is_for_the_owner() {
+        let queue = Queue::default();
+        let awaited = |number, bytes| {
+            queue.push(Job::Append(frame(number, bytes)), Haste::Confirms(1));
+        };
+        awaited(1, 100);
+        // Nothing is known of the disk.
+        assert!(queue.take_small(u64::MAX).is_none());
+        queue.synced(1, QUICK);
+        assert!(queue.take_small(50).is_none(), "the segment has no room");
+        assert_eq!(queue.take_small(u64::MAX).map(|jobs| jobs.len()), Some(1));
+        assert!(queue.take_small(u64::MAX).is_none(), "nothing waits");
+        queue.push(Job::Append(frame(2, 100)), Haste::Lazy);
+        assert!(queue.take_small(u64::MAX).is_none(), "nobody waits");
+        awaited(3, 200 << 10);
+        assert!(queue.take_small(u64::MAX).is_none(), "it is large");
+        assert_eq!(queue.take().len(), 2);
+        // One slow sync, and it is the thread's until syncs are quick again.
+        queue.synced(1, Duration::from_millis(5));
+        awaited(4, 100);
+        assert!(queue.take_small(u64::MAX).is_none(), "the disk is slow");
+        (0..40).for_each(|_| queue.synced(1, QUICK));
+        assert!(queue.take_small(u64::MAX).is_some());
+    }
 
     #[test]
     fn a_lone_message_never_waits_and_dense_traffic_gathers() {
@@ -245,13 +357,15 @@ mod tests {
         assert_eq!(pace.pause(at(0), 1), None);
         // One message per 200 µs.
         for n in 0..50 {
-            pace.synced(at(n * 200), 1);
+            pace.synced(at(n * 200), 1, QUICK);
             assert_eq!(pace.pause(at(n * 200 + 50), 1), None);
+            assert!(pace.is_quick());
         }
         // 40 messages per 200 µs.
         for n in 50..100 {
-            pace.synced(at(n * 200), 40);
+            pace.synced(at(n * 200), 40, QUICK);
         }
+        assert!(!pace.is_quick());
         let last = 99 * 200;
         assert_eq!(pace.pause(at(last + 100), 20), Some(at(last + 1000)));
         assert_eq!(pace.pause(at(last + 100), 100), None);

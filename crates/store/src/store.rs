@@ -1,4 +1,5 @@
-//! The store as its owner sees it: nothing here blocks but opening and closing.
+//! The store as its owner sees it: nothing here blocks but opening and closing, and
+//! [`Store::commit`] for as long as a sync takes on a disk that is quick.
 
 mod merging;
 
@@ -19,7 +20,7 @@ use crate::ids::{Index, MessageId, Millis, NodeId, PageSlot, Shard, Term};
 use crate::log::Log;
 use crate::pages::{Bitmap, PAGE_BYTES, PageSlots};
 use crate::pool::{Pool, settled_below};
-use crate::queue::{Haste, Job, Pace, Queue};
+use crate::queue::{Haste, Job, Queue};
 use crate::reader::Reader;
 use crate::recovery::{ShardEnd, recover};
 use crate::segment::{SegmentTable, seal_room};
@@ -55,6 +56,8 @@ pub struct Store {
     merging: bool,
     drive: Drive,
     segment_bytes: u64,
+    /// Something awaited was appended since the last [`Store::commit`].
+    uncommitted: bool,
     full: bool,
     poisoned: bool,
     checkpoint_bytes: u64,
@@ -69,36 +72,49 @@ pub struct Store {
 }
 
 enum Drive {
-    Threads(Vec<JoinHandle<()>>),
+    Threads(Arc<Mutex<Engine>>, Vec<JoinHandle<()>>),
     Manual(Box<Engine>, Arc<Pool>),
+}
+
+impl Drive {
+    fn threads(engine: Engine, pool: Pool) -> Result<Drive, StoreError> {
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(work)
+                .map_err(StoreError::io(name, "start the thread"))
+        };
+        let engine = Arc::new(Mutex::new(engine));
+        let log = Arc::clone(&engine);
+        let mut threads = vec![spawn("log", Box::new(move || Engine::run(&log)))?];
+        let pool = Arc::new(pool);
+        for _ in 0..POOL_THREADS {
+            let pool = Arc::clone(&pool);
+            threads.push(spawn("log-pool", Box::new(move || pool.run()))?);
+        }
+        Ok(Drive::Threads(engine, threads))
+    }
 }
 
 impl Store {
     /// Opens with a log thread and a small pool.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<(Store, Recovered), StoreError> {
-        let (mut store, recovered) = Store::open_manual(disk, options)?;
-        let none = Drive::Threads(Vec::new());
-        if let Drive::Manual(engine, pool) = std::mem::replace(&mut store.drive, none) {
-            let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-                thread::Builder::new()
-                    .name(name.to_owned())
-                    .spawn(work)
-                    .map_err(StoreError::io(name, "start the thread"))
-            };
-            let mut threads = vec![spawn("log", Box::new(move || engine.run()))?];
-            for _ in 0..POOL_THREADS {
-                let pool = pool.clone();
-                threads.push(spawn("log-pool", Box::new(move || pool.run()))?);
-            }
-            store.drive = Drive::Threads(threads);
-        }
-        Ok((store, recovered))
+        Store::open_with(disk, options, Drive::threads)
     }
 
     /// Opens without threads: [`Store::step`] does the work when the caller says so.
     pub fn open_manual(
         disk: Arc<dyn Disk>,
         options: Options,
+    ) -> Result<(Store, Recovered), StoreError> {
+        let manual = |engine, pool| Ok(Drive::Manual(Box::new(engine), Arc::new(pool)));
+        Store::open_with(disk, options, manual)
+    }
+
+    fn open_with(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        drive: impl FnOnce(Engine, Pool) -> Result<Drive, StoreError>,
     ) -> Result<(Store, Recovered), StoreError> {
         let segment_bytes = options.segment_bytes.next_multiple_of(SEGMENT_HEADER_BYTES);
         assert!(
@@ -147,7 +163,7 @@ impl Store {
             outbox: outbox.clone(),
             next_checkpoint: opened.next_checkpoint,
             unmarked: false,
-            pace: Pace::default(),
+            failed: false,
         };
         let pool = Pool {
             disk: disk.clone(),
@@ -183,8 +199,9 @@ impl Store {
             table,
             settled_below: settled,
             merging: false,
-            drive: Drive::Manual(Box::new(engine), Arc::new(pool)),
+            drive: drive(engine, pool)?,
             segment_bytes,
+            uncommitted: false,
             full: false,
             poisoned: false,
             checkpoint_bytes: options.checkpoint_bytes,
@@ -237,7 +254,8 @@ impl Store {
         &self.shards[shard.number() as usize]
     }
 
-    /// Hands a frame to the log. Its records can be read at once.
+    /// Hands a frame to the log. Its records can be read at once. What is awaited becomes durable
+    /// after the next [`Store::commit`], what is lazy by itself.
     ///
     /// # Panics
     /// When the frame does not follow the shard's last one in index, term and time.
@@ -266,6 +284,7 @@ impl Store {
         self.bytes_since_checkpoint += frame.disk_bytes();
         let haste = match durability {
             Durability::Awaited => {
+                self.uncommitted = true;
                 state.awaited.push_back(frame.index());
                 Haste::Confirms(frame.messages() as u32)
             }
@@ -274,6 +293,31 @@ impl Store {
         self.tail.push(frame.clone());
         self.queue.push(Job::Append(frame), haste);
         Ok(())
+    }
+
+    /// Sees to it that what was appended becomes durable: to be called when nothing more is
+    /// appended for now. A small group is written and synced here and now, if the log thread does
+    /// nothing and syncs are quick; [`Store::poll`] has what came of it, and `true` is returned.
+    pub fn commit(&mut self) -> bool {
+        let Drive::Threads(engine, _) = &self.drive else {
+            return false;
+        };
+        if !self.uncommitted {
+            return false;
+        }
+        let is_done = engine
+            .try_lock()
+            .is_ok_and(|mut engine| engine.commit_small());
+        self.uncommitted = !is_done;
+        self.commit_behind();
+        is_done
+    }
+
+    /// The same, but all of it is left to the log thread.
+    pub fn commit_behind(&mut self) {
+        if std::mem::take(&mut self.uncommitted) {
+            self.queue.ring();
+        }
     }
 
     /// Keeps a replayed frame in memory, as if it had just been appended.
@@ -505,7 +549,7 @@ impl Store {
         }
         let jobs = self.queue.take();
         if !jobs.is_empty()
-            && let Err(fault) = engine.drain(jobs)
+            && let Err(fault) = engine.drain(jobs, &|event| self.outbox.push(event))
         {
             self.poisoned = true;
             return self.outbox.push(Event::Fault(fault));
@@ -558,7 +602,7 @@ impl Store {
     fn end(&mut self) {
         self.queue.push(Job::Close, Haste::Soon);
         match &mut self.drive {
-            Drive::Threads(threads) => {
+            Drive::Threads(_, threads) => {
                 let mut threads = threads.drain(..);
                 // The log first: it may still have a checkpoint for the pool.
                 let log = threads.next().map(JoinHandle::join);
@@ -572,7 +616,7 @@ impl Store {
             }
             Drive::Manual(engine, pool) => {
                 if !self.poisoned {
-                    match engine.drain(self.queue.take()) {
+                    match engine.drain(self.queue.take(), &|event| self.outbox.push(event)) {
                         Ok(Next::End | Next::GoOn) => {}
                         Err(fault) => return self.outbox.push(Event::Fault(fault)),
                     }
@@ -588,7 +632,7 @@ impl Store {
 impl Drop for Store {
     /// With threads the same as [`Store::close`]; without, the same as a crash.
     fn drop(&mut self) {
-        if let Drive::Threads(threads) = &self.drive
+        if let Drive::Threads(_, threads) = &self.drive
             && !threads.is_empty()
         {
             self.end();

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use store::{
-    Class, Completion, Durability, FileDisk, FrameBuilder, Index, MessageId, Millis, NodeId,
-    Options, PageSlot, Shard, ShardMark, Slot, Store, StoreError, Term,
+    Class, Completion, Durability, FileDisk, FrameBuilder, Index, Loss, MessageId, Millis, NodeId,
+    Options, PageSlot, Shard, ShardMark, SimDisk, Slot, Store, StoreError, Term,
 };
 
 const SHARD: Shard = Shard::new(3);
@@ -89,6 +89,9 @@ impl Owner {
     }
 
     fn wait_synced(&mut self, wanted: Index) {
+        if self.store.commit() {
+            self.seen.extend(self.store.poll());
+        }
         self.wait(|completion| match completion {
             Completion::Synced { index, .. } if *index >= wanted => Some(()),
             _ => None,
@@ -282,4 +285,39 @@ fn a_merge_is_slow_and_nobody_waits_for_it() {
         _ => None,
     });
     assert!(same);
+}
+
+/// Small groups are soon written by the owner itself, and are as durable as any.
+#[test]
+fn an_owner_commits_small_groups_itself() {
+    let disk = SimDisk::new();
+    let (options, heard) = options();
+    let (store, _) = Store::open(Arc::new(disk.clone()), options.clone()).unwrap();
+    let mut owner = Owner {
+        store,
+        heard,
+        seen: VecDeque::new(),
+    };
+    // The first group shows how quick the disk is; after it the log thread may be at work for a moment.
+    let first = owner.append(Durability::Awaited);
+    assert!(!owner.store.commit());
+    owner.wait_synced(first);
+    let deadline = Instant::now() + DEADLINE;
+    let last = loop {
+        let last = owner.append(Durability::Awaited);
+        if owner.store.commit() {
+            break last;
+        }
+        assert!(Instant::now() < deadline, "the owner is never let");
+        owner.wait_synced(last);
+    };
+    let polled = owner.store.poll();
+    let is_synced =
+        |c: &Completion| matches!(c, Completion::Synced { index, .. } if *index == last);
+    assert!(polled.iter().any(is_synced), "{polled:?}");
+
+    let crashed = disk.crash(Loss::Everything);
+    let (_, recovered) = Store::open_manual(Arc::new(crashed), options).unwrap();
+    let frames: Vec<_> = recovered.frames.map(|f| f.unwrap().index()).collect();
+    assert_eq!(frames.last(), Some(&last));
 }
