@@ -351,6 +351,11 @@ impl Engine {
         self.bodies.store.commit()
     }
 
+    /// Whether it would be so already, as far as can be told.
+    pub fn commits_itself(&self) -> bool {
+        self.bodies.store.commits_itself()
+    }
+
     /// The same, but the caller has other things to do first than to wait for the disk.
     pub fn commit_behind(&mut self) {
         self.bodies.store.commit_behind();

@@ -3,19 +3,22 @@
 //!
 //! A turn: wait for readiness → take what the store has finished → look
 //! whether memory or disk run short → accept → read each ready
-//! socket once, large, and give the bytes to its door → settle: hand the pass to the node, append
-//! its frames, advance, give the events to the doors, until nobody asks anything → send each
-//! outbox in one write → end connections → checkpoint if it is time.
+//! socket once, large, and give the bytes to its door → hand over: the pass to the node, append
+//! its frames, advance, give the events to the doors, until nobody asks anything → commit, by the log
+//! thread or, if that is sooner, here → send each outbox in one write → end connections → checkpoint
+//! if it is time.
 //!
 //! Invariants:
 //! - a door hears `opened` first and `closed` last, each once, for every session;
 //! - an event is given to its door before the next frame is appended, so that the records it
 //!   names are still in memory;
-//! - no step waits for a peer or for the disk: a full socket holds back its own session, and the
-//!   store answers by the waker;
+//! - no step waits for a peer: a full socket holds back its own session. None waits for the disk
+//!   but the commit of a small group, while syncs are quicker than two threads wake each other; the
+//!   store otherwise answers by the waker;
 //! - rounds per turn are bounded, and what is left over makes the next turn begin at once.
 //!
-//! Caveats: one reactor; the second core is the log thread's. A connection that has half a frame
+//! Caveats: one reactor; the second core is the log thread's. A sync that the reactor does itself and
+//! that turns out slow holds everybody up once. A connection that has half a frame
 //! in its buffer when its peer vanishes loses it, as it must; one whose door was waiting for an
 //! answer then loses the commands behind it as well, none of which were answered.
 
@@ -52,6 +55,10 @@ pub(crate) const WAKER: Token = Token(usize::MAX);
 pub(crate) const SIGNAL: Token = Token(usize::MAX - 1);
 const LISTENERS: usize = usize::MAX - 64;
 const EVENTS_MAX: usize = 1024;
+
+/// Before a group is written here, the sockets are looked at so many times more, as long as they have
+/// something: those who were answered by the last turn ask again just now.
+const LOOKS_MAX: usize = 2;
 
 /// Hand-overs to the node in one turn; sockets must be looked at in between.
 const ROUNDS_MAX: usize = 16;
@@ -175,13 +182,20 @@ impl Reactor {
         self.leave()
     }
 
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Fault> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            Err(e) => Err(Fault::Poll(e)),
+        }
+    }
+
     fn turn(&mut self) -> Result<(), Fault> {
         let timeout = self.timeout();
-        match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.events.clear(),
-            Err(e) => return Err(Fault::Poll(e)),
-        }
+        self.poll(timeout)?;
         let start = Instant::now();
         self.core.look_at_the_clock();
         self.note_readiness();
@@ -190,7 +204,9 @@ impl Reactor {
         self.accept();
         self.tick();
         let mut work = self.read_ready();
-        work.messages = self.settle()?;
+        work.messages = self.hand_over()?;
+        self.gather(&mut work)?;
+        work.messages += self.commit()?;
         self.flush();
         self.end();
         self.core.engine.checkpoint_if_due(self.core.now());
@@ -260,15 +276,35 @@ impl Reactor {
         self.stirred |= self.core.engine.deadline().is_some_and(|at| at <= now);
     }
 
-    /// Does what the doors ask, and commits it; what is durable by then is answered in the same
-    /// turn. Returns how many messages were stored.
-    fn settle(&mut self) -> Result<usize, Fault> {
-        let mut messages = self.hand_over()?;
-        if self.core.engine.commit() {
+    /// Looks for more to go with a group of several messages that is to be written here.
+    fn gather(&mut self, work: &mut Work) -> Result<(), Fault> {
+        for _ in 0..LOOKS_MAX {
+            if work.messages < 2 || !self.core.engine.commits_itself() {
+                return Ok(());
+            }
+            self.poll(Some(Duration::ZERO))?;
+            if self.events.is_empty() {
+                return Ok(());
+            }
+            self.note_readiness();
             self.stirred |= self.core.engine.complete()?;
-            messages += self.hand_over()?;
-            self.core.engine.commit_behind();
+            let more = self.read_ready();
+            work.reads += more.reads;
+            work.read_bytes += more.read_bytes;
+            work.messages += self.hand_over()?;
         }
+        Ok(())
+    }
+
+    /// Commits what the doors asked for; what is durable by then is answered in the same turn.
+    /// Returns how many messages were stored in consequence.
+    fn commit(&mut self) -> Result<usize, Fault> {
+        if !self.core.engine.commit() {
+            return Ok(0);
+        }
+        self.stirred |= self.core.engine.complete()?;
+        let messages = self.hand_over()?;
+        self.core.engine.commit_behind();
         Ok(messages)
     }
 
@@ -346,7 +382,8 @@ impl Reactor {
         for door in self.doors.each() {
             self.core.with(|cx| door.stopping(cx));
         }
-        self.settle()?;
+        self.hand_over()?;
+        self.commit()?;
         self.flush();
         let limit = Instant::now() + FAREWELL;
         let seats: Vec<Seat> = self.core.links.seats().collect();
@@ -364,11 +401,8 @@ impl Reactor {
             self.end();
             let wait = limit.saturating_duration_since(Instant::now());
             if self.core.links.len() > 0 {
-                match self.poll.poll(&mut self.events, Some(wait)) {
-                    Ok(()) => self.note_readiness(),
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(e) => return Err(Fault::Poll(e)),
-                }
+                self.poll(Some(wait))?;
+                self.note_readiness();
                 self.flush();
             }
         }
@@ -376,13 +410,10 @@ impl Reactor {
             self.gone(seat);
         }
         self.core.look_at_the_clock();
-        self.settle()?;
+        self.hand_over()?;
+        self.commit()?;
         while !self.core.engine.can_close() {
-            match self.poll.poll(&mut self.events, None) {
-                Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Fault::Poll(e)),
-            }
+            self.poll(None)?;
             self.core.engine.complete()?;
         }
         let now = self.core.now();

@@ -6,10 +6,12 @@
 //!
 //! - [`FrameBuilder`] copies each record once and sums it once; the finished [`Frame`] is shared by
 //!   the tail cache and the log writer, and its sections go from there to `pwritev` uncopied.
-//! - [`Store`] belongs to one thread, which never waits for the disk: it appends, and polls for
-//!   what became durable, was loaded, or failed. One log thread writes all shards' frames, one
-//!   group at a time; a pool of two reads records and pages back, writes checkpoints, and makes
-//!   [cold segments](Store::merge) of what is left of old ones.
+//! - [`Store`] belongs to one thread: it appends, commits, and polls for what became durable, was
+//!   loaded, or failed. One log thread writes all shards' frames, one group at a time; a pool of two
+//!   reads records and pages back, writes checkpoints, and makes [cold segments](Store::merge) of
+//!   what is left of old ones. The owner waits for the disk in one case: it writes a small group
+//!   itself ([`Store::commit`]) while syncs are quicker than two threads wake each other, and the
+//!   first slow sync ends that.
 //! - Append, then apply: what may be applied is told by [`Store::ready`].
 //! - [`Disk`] is the seam to the world: [`FileDisk`] is the operating system, [`SimDisk`] a
 //!   deterministic disk that forgets, tears, fills up and fails. [`Store::open_manual`] runs

@@ -157,12 +157,13 @@ impl Queue {
     /// to wake the log thread and to be woken. `room`: what the segment still takes.
     pub fn take_small(&self, room: u64) -> Option<Vec<Job>> {
         let mut waiting = self.lock();
-        let is_small = !waiting.now
-            && (1..=SMALL_MESSAGES).contains(&waiting.messages)
-            && waiting.bytes <= SMALL_BYTES.min(room)
-            && waiting.jobs.len() <= SMALL_JOBS
-            && waiting.pace.is_quick();
+        let is_small = waiting.is_small() && waiting.bytes <= room;
         is_small.then(|| waiting.take())
+    }
+
+    /// Whether what waits is so little.
+    pub fn is_small(&self) -> bool {
+        self.lock().is_small()
     }
 
     /// A group of so many awaited messages was synced, which took so long.
@@ -237,6 +238,14 @@ pub(crate) enum Rest {
 }
 
 impl Waiting {
+    fn is_small(&self) -> bool {
+        !self.now
+            && (1..=SMALL_MESSAGES).contains(&self.messages)
+            && self.bytes <= SMALL_BYTES
+            && self.jobs.len() <= SMALL_JOBS
+            && self.pace.is_quick()
+    }
+
     fn take(&mut self) -> Vec<Job> {
         self.messages = 0;
         self.now = false;
