@@ -208,7 +208,8 @@ fn generate(
         command.args(["--user", user, "--password", password]);
     }
     if let Some(rate) = rate {
-        command.args(["--rate", &format!("{rate:.0}")]);
+        // Latencies are asked for: the generator's own sleeps are not to be among them.
+        command.args(["--rate", &format!("{rate:.0}"), "--pause", "0"]);
     }
     let output = command
         .output()
