@@ -30,18 +30,14 @@ pub fn encode_canonical(
     let start = out.len();
     let mut state = WriteState::new(VERSION_MAX);
     out.push(message.code());
-    let located = message
-        .write(&mut LooseWriter {
-            out,
-            state: &mut state,
-        })
-        .and_then(
-            |()| Ok(MessageRef::parse(out.get(start..).unwrap_or_default())?.content_range()),
-        );
-    if located.is_err() {
+    let mut writer = LooseWriter::new(out, &mut state);
+    let written = message.write(&mut writer);
+    let content = writer.first_bulk.unwrap_or_default();
+    if let Err(unencodable) = written {
         out.truncate(start);
+        return Err(unencodable);
     }
-    located
+    Ok(content.start.saturating_sub(start)..content.end.saturating_sub(start))
 }
 
 /// Decodes a record whose names need not be shared; see [`CanonicalReader`] for a stream of them.

@@ -9,6 +9,7 @@ use crate::frame::SIZE_PREFIX_BYTES;
 use crate::ids::{ConsumerId, Destination};
 use crate::loose::LooseWriter;
 use crate::negotiate::{Negotiated, VERSION_MAX};
+use crate::opened::Opened;
 use crate::schema::{BaseCommand, Structure};
 use crate::tight::{BitWriter, TightWriter};
 use crate::writer::{WriteState, Writer};
@@ -99,6 +100,12 @@ impl Encoder {
         stamp: &Stamp,
         out: &mut Vec<u8>,
     ) -> Result<(), Unencodable> {
+        let opened = self.open(record)?;
+        self.encode_opened(consumer_id, destination, opened, stamp, out)
+    }
+
+    /// Takes a stored record apart as far as delivering it to this peer needs.
+    pub fn open<'a>(&mut self, record: &'a [u8]) -> Result<Opened<'a>, Unencodable> {
         let is_plain = self.tight.is_none()
             && self.state.cache.is_none()
             && self.state.version >= MESSAGE_LAYOUT_VERSION;
@@ -106,14 +113,38 @@ impl Encoder {
             let message = MessageRef::parse(record).map_err(Unencodable::Record)?;
             let is_same_structure = self.state.version == VERSION_MAX && !self.state.stack_traces;
             if is_same_structure || !message.has_data_structure() {
-                return self.copy_record(consumer_id, destination, &message, stamp, out);
+                return Ok(Opened::InPlace(message));
             }
         }
-        let mut records = self.records.take().unwrap_or_default();
-        let encoded =
-            self.convert_record(&mut records, consumer_id, destination, record, stamp, out);
-        self.records = Some(records);
-        encoded
+        let records = self.records.get_or_insert_default();
+        let message = records.decode(record).map_err(Unencodable::Record)?;
+        Ok(Opened::Whole(message))
+    }
+
+    /// As [`Encoder::encode_record`], for a record that this encoder has opened.
+    pub fn encode_opened(
+        &mut self,
+        consumer_id: &ConsumerId,
+        destination: &Destination,
+        opened: Opened<'_>,
+        stamp: &Stamp,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unencodable> {
+        let mut message = match opened {
+            Opened::InPlace(message) => {
+                return self.copy_record(consumer_id, destination, &message, stamp, out);
+            }
+            Opened::Whole(message) => message,
+        };
+        stamp.apply(&mut message);
+        let dispatch = MessageDispatch {
+            base: BaseCommand::default(),
+            consumer_id: Some(consumer_id.clone()),
+            destination: Some(destination.clone()),
+            message: Some(message),
+            redelivery_counter: stamp.redelivery_counter,
+        };
+        self.encode_structure(&dispatch, out)
     }
 
     fn copy_record(
@@ -127,10 +158,7 @@ impl Encoder {
         let start = out.len();
         out.extend([0; SIZE_PREFIX_BYTES]);
         out.push(MESSAGE_DISPATCH);
-        let mut writer = LooseWriter {
-            out,
-            state: &mut self.state,
-        };
+        let mut writer = LooseWriter::new(out, &mut self.state);
         let written = writer
             .base(&BaseCommand::default())
             .and_then(|()| writer.nested_ref(Some(consumer_id)))
@@ -141,27 +169,6 @@ impl Encoder {
                 writer.int(&stamp.redelivery_counter)
             });
         self.finish(start, written, out)
-    }
-
-    fn convert_record(
-        &mut self,
-        records: &mut CanonicalReader,
-        consumer_id: &ConsumerId,
-        destination: &Destination,
-        record: &[u8],
-        stamp: &Stamp,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Unencodable> {
-        let mut message = records.decode(record).map_err(Unencodable::Record)?;
-        stamp.apply(&mut message);
-        let dispatch = MessageDispatch {
-            base: BaseCommand::default(),
-            consumer_id: Some(consumer_id.clone()),
-            destination: Some(destination.clone()),
-            message: Some(message),
-            redelivery_counter: stamp.redelivery_counter,
-        };
-        self.encode_structure(&dispatch, out)
     }
 
     fn encode_structure<'a, T: Structure<'a>>(
@@ -177,10 +184,7 @@ impl Encoder {
         out.extend([0; SIZE_PREFIX_BYTES]);
         out.push(code);
         let written = match &mut self.tight {
-            None => structure.write(&mut LooseWriter {
-                out,
-                state: &mut self.state,
-            }),
+            None => structure.write(&mut LooseWriter::new(out, &mut self.state)),
             Some(tight) => tight.write(structure, &mut self.state, out),
         };
         self.finish(start, written, out)

@@ -365,6 +365,15 @@ impl DestinationRef<'_> {
     }
 }
 
+impl Destination {
+    pub fn as_ref(&self) -> DestinationRef<'_> {
+        DestinationRef {
+            kind: self.kind,
+            physical_name: self.physical_name.as_java_str(),
+        }
+    }
+}
+
 /// A [`ProducerId`] borrowed from a stored record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerIdRef<'a> {
@@ -380,6 +389,27 @@ pub struct MessageIdRef<'a> {
     pub producer_id: Option<ProducerIdRef<'a>>,
     pub producer_sequence_id: i64,
     pub broker_sequence_id: i64,
+}
+
+impl ProducerId {
+    pub fn as_ref(&self) -> ProducerIdRef<'_> {
+        ProducerIdRef {
+            connection_id: self.connection_id.as_java_str(),
+            value: self.value,
+            session_id: self.session_id,
+        }
+    }
+}
+
+impl MessageId {
+    pub fn as_ref(&self) -> MessageIdRef<'_> {
+        MessageIdRef {
+            text_view: self.text_view.as_ref().map(JavaString::as_java_str),
+            producer_id: self.producer_id.as_ref().map(ProducerId::as_ref),
+            producer_sequence_id: self.producer_sequence_id,
+            broker_sequence_id: self.broker_sequence_id,
+        }
+    }
 }
 
 impl ProducerIdRef<'_> {

@@ -57,6 +57,7 @@ mod limits;
 mod loose;
 mod malformed;
 mod negotiate;
+mod opened;
 pub mod primitive;
 mod reader;
 #[cfg(test)]
@@ -80,6 +81,7 @@ pub use limits::{
 };
 pub use malformed::{Malformed, Unencodable};
 pub use negotiate::{Negotiated, VERSION_MAX, WireFormatOptions, negotiate};
+pub use opened::Opened;
 pub use schema::{BaseCommand, MAGIC, Magic};
 pub use text::{JavaStr, JavaString, to_modified};
 pub use throwable::{EXCEPTION_MESSAGE_BYTES_MAX, ExceptionClass, StackFrame, Throwable};

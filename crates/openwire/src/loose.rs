@@ -1,5 +1,8 @@
 //! The loose encoding: every field in place, whole bytes only.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::input::Input;
 use crate::limits::LOOSE_STRING_BYTES_MAX;
 use crate::reader::{ReadState, Reader};
@@ -41,7 +44,19 @@ impl<'a> Reader<'a> for LooseReader<'a, '_> {
 
 pub(crate) struct LooseWriter<'o> {
     pub(crate) out: &'o mut Vec<u8>,
-    pub(crate) state: &'o mut WriteState,
+    state: &'o mut WriteState,
+    /// Where the first `bulk` field lies in `out`, which is a message's content.
+    pub(crate) first_bulk: Option<Range<usize>>,
+}
+
+impl<'o> LooseWriter<'o> {
+    pub(crate) fn new(out: &'o mut Vec<u8>, state: &'o mut WriteState) -> Self {
+        Self {
+            out,
+            state,
+            first_bulk: None,
+        }
+    }
 }
 
 impl Writer for LooseWriter<'_> {
@@ -72,6 +87,14 @@ impl Writer for LooseWriter<'_> {
         })?;
         self.out.extend(length.to_be_bytes());
         self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn bulk(&mut self, value: &Option<Cow<'_, [u8]>>) -> Result<(), Unencodable> {
+        self.sized_bytes(value.as_deref())?;
+        let end = self.out.len();
+        let bytes = value.as_deref().map_or(0, <[u8]>::len);
+        self.first_bulk.get_or_insert(end - bytes..end);
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use broker::record::{Death, DeathReason, Record};
 use broker::strand::InStrand;
 use openwire::primitive::{PrimitiveLimits, Value, decode_map, encode_map};
 use openwire::{
-    Command, Destination, JavaString, Message, MessageDispatch, MessageIdRef, MessageRef,
-    ProducerIdRef, Stamp, Unencodable, decode_canonical,
+    Command, Destination, JavaString, Message, MessageDispatch, MessageIdRef, ProducerIdRef, Stamp,
+    Unencodable, decode_canonical,
 };
 
 use super::OpenwireDoor;
@@ -123,22 +123,21 @@ impl OpenwireDoor {
         };
         let out = cx.links.out(delivery.session);
         if record.envelope.language == language::OPENWIRE {
-            let message = MessageRef::parse(record.native).map_err(Unencodable::Record)?;
-            let native_topic = message.destination.filter(|to| to.kind.is_topic());
+            let opened = conn.encoder.open(record.native)?;
+            let addressed = opened.destination();
+            let native_topic = addressed.filter(|to| to.kind.is_topic());
             let destination = part
                 .source
                 .destination(native_topic)
                 .unwrap_or_else(|| of_key(&record));
-            let is_there = message
-                .destination
-                .is_some_and(|to| is_same(&to, &destination));
-            let name = match message.message_id.filter(|_| keeps_list) {
+            let is_there = addressed.is_some_and(|to| is_same(&to, &destination));
+            let name = match opened.message_id().filter(|_| keeps_list) {
                 Some(id) => DispatchedId::of(id, like.as_ref()),
                 None => DispatchedId::default(),
             };
             if is_there && record.envelope.deaths.is_empty() {
                 conn.encoder
-                    .encode_record(&id, &destination, record.native, &stamp, out)?;
+                    .encode_opened(&id, &destination, opened, &stamp, out)?;
                 return Ok(name);
             }
             let mut message = decode_canonical(record.native).map_err(Unencodable::Record)?;
