@@ -1,14 +1,17 @@
 """Fills the server's memory until publishers are told to rest, and empties it again when told to.
 
-It says READY when the alarm is there, and ends when everything it published has come back. To be run with a memory
+It says READY when the alarm is there to stay, and ends when everything it published has come back. To be run with a memory
 limit of the server that a few tens of megabytes exceed, beside other load.
 """
 
 import struct
+import time
 
 from scenario import run
 
 BODY_BYTES = 20_000
+# An alarm that is over sooner was about memory that the server has given back meanwhile.
+STAYS_S = 3
 # Far more than the limit; an alarm that never comes is noticed here.
 PUBLISHED_MAX = 10_000
 
@@ -22,12 +25,18 @@ def fill_and_empty(s):
     queue = s.name("hog")
     channel.queue_declare(queue, durable=False)
     published = 0
-    while not told:
+    since = None
+    while since is None or time.monotonic() < since + STAYS_S:
+        if told and told[-1] != "over":
+            since = since or time.monotonic()
+            publisher.process_data_events(0.1)
+            continue
+        since = None
         s.check(published < PUBLISHED_MAX, "the alarm never came")
         channel.basic_publish("", queue, struct.pack(">I", published) * (BODY_BYTES // 4))
         published += 1
         publisher.process_data_events(0)
-    s.equal(["low on memory"], told, "connection.blocked")
+    s.equal({"low on memory"}, set(told) - {"over"}, "connection.blocked")
     print("READY", flush=True)
     input()
     consumer = s.open()

@@ -16,10 +16,8 @@ use crate::run;
 use crate::scenarios::{Language, Scarce};
 use crate::server::Server;
 
-/// What was on its way when the alarm came is confirmed by then, or waits.
-const SETTLING: Duration = Duration::from_secs(2);
 /// For so long nobody's publishes are confirmed.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(3);
 
 /// What the server says, once, when its disk has no room for messages.
 const FULL: &str = "the disk is full";
@@ -77,7 +75,7 @@ fn disk(
 }
 
 fn memory(server: &Server, dir: &Path, records: &Path, names: &str) -> Result<(), String> {
-    go_on(records, Confirmed::default())?;
+    go_on(records, confirmed(records)?)?;
     let mut hog = Launch {
         language: Language::Python,
         program: "hog",
@@ -108,17 +106,14 @@ fn ready(program: &mut Running) -> Result<(), String> {
     }
 }
 
-/// Every publisher rests, all of them at once; how much was confirmed to each by then.
+/// Waits until every publisher rests, all of them at once; how much was confirmed to each by then. What was on its
+/// way is confirmed first, and a disk that is merged has room again for a while.
 fn rests(records: &Path) -> Result<Confirmed, String> {
-    thread::sleep(SETTLING);
-    let before = confirmed(records)?;
-    thread::sleep(REST);
-    let after = confirmed(records)?;
-    if before == after {
-        Ok(after)
-    } else {
-        Err(format!(
-            "publishers went on: {before:?} confirmed, then {after:?}"
-        ))
-    }
+    let mut last = confirmed(records)?;
+    until("every publisher rests", || {
+        thread::sleep(REST);
+        let before = std::mem::replace(&mut last, confirmed(records)?);
+        Ok(before == last)
+    })?;
+    Ok(last)
 }

@@ -96,7 +96,8 @@ fn test(words: &[&str]) -> Result<(), String> {
         rust.extend(["--", text]);
     }
     let rust = rust_tests(&rust);
-    if scenario_words.contains(&"--long") && filter.is_none_or(|text| SIMULATION.contains(text)) {
+    let simulates = |text: &str| SIMULATIONS.iter().any(|name| name.contains(text));
+    if scenario_words.contains(&"--long") && filter.is_none_or(simulates) {
         simulate()?;
     }
     // The harness finds the servers of its own, like the one whose disk forgets, beside itself.
@@ -127,8 +128,11 @@ fn test(words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The random stories of a whole node over a simulated disk.
-const SIMULATION: &str = "engine::simulation::random_stories";
+/// The random stories of a whole node over a simulated disk, and of clients at its doors.
+const SIMULATIONS: [&str; 2] = [
+    "engine::simulation::random_stories",
+    "engine::simulation::doors::random_stories",
+];
 /// Of which an ordinary run has told the first ones already.
 const LONG_SEEDS: &str = "48..4000";
 
@@ -142,8 +146,9 @@ fn simulate() -> Result<(), String> {
             "--package",
             "server",
             "--lib",
+            "--",
         ])
-        .arg(SIMULATION)
+        .args(SIMULATIONS)
         .env("TROIKA_SIMULATION", LONG_SEEDS)
         .current_dir(root())
         .status();

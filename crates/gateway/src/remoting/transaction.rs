@@ -228,9 +228,9 @@ impl RemotingDoor {
                           checkImmunityTime";
             return Err(Refused::new(ResponseCode::IllegalOperation, remark).into());
         }
+        // An answer would promise what is not in the log yet.
         if half.is_deciding {
-            asker.done(cx);
-            return Ok(());
+            return Err(Refused::busy("this transaction is being decided").into());
         }
         let is_kept = decision == Decision::Commit;
         let step = if is_kept {

@@ -109,6 +109,27 @@ impl Client {
         self.opaque
     }
 
+    /// Asks the same thing so many times in one piece, and takes nothing yet.
+    pub fn tell_again_and_again(
+        &mut self,
+        world: &mut World,
+        times: usize,
+        code: RequestCode,
+        fields: &[(&str, &str)],
+    ) {
+        let mut out = Vec::new();
+        for _ in 0..times {
+            self.opaque += 1;
+            let prefix = Prefix::request(code, Opaque(self.opaque), self.version);
+            let mut writer = FrameWriter::begin(&mut out, prefix);
+            fields
+                .iter()
+                .for_each(|(key, value)| writer.field(key, value));
+            writer.finish_with(&[]).unwrap();
+        }
+        world.send(self.session, &out);
+    }
+
     pub fn oneway(
         &mut self,
         world: &mut World,

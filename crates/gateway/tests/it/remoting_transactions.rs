@@ -92,6 +92,28 @@ fn a_half_message_becomes_visible_when_it_is_committed() {
     );
 }
 
+/// Whoever is told that a decision holds finds it so after a crash.
+#[test]
+fn a_decision_is_not_answered_before_the_one_under_way_is_kept() {
+    let mut world = world();
+    let mut client = Client::new(&mut world);
+    let sent = half(&mut world, &mut client, "one");
+    let offset = u64::from_str_radix(&sent.field("msgId")[16..], 16).unwrap();
+    let fields = [
+        ("producerGroup", "PG"),
+        ("tranStateTableOffset", "0"),
+        ("commitLogOffset", &offset.to_string()),
+        ("commitOrRollback", "8"),
+        ("msgId", "U"),
+    ];
+    client.tell_again_and_again(&mut world, 2, Code::EndTransaction, &fields);
+    let answers = client.take(&mut world);
+    let codes: Vec<_> = answers.iter().map(|answer| answer.code).collect();
+    assert_eq!(codes, [2, 0], "busy at once, and done when it is");
+    assert_eq!(decide(&mut world, &mut client, &sent, "8").code, 0);
+    assert_eq!(visible(&mut world, &mut client), ["one"]);
+}
+
 #[test]
 fn a_silent_producer_is_asked() {
     let mut world = world();

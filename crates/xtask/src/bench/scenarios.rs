@@ -89,8 +89,8 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
             Scenario {
                 name: "amqp-latency",
                 title: "AMQP, confirm latency at half of RabbitMQ's maximum",
-                load_words: "`troika bench amqp --rate … --pause 0`, open loop on a core of its own: latency counts from \
-                             when a message was due",
+                load_words: "`troika bench amqp --rate … --pause 0`, open loop on a core of its own: \
+                             latency counts from when a message was due",
                 peer,
                 work: Work::HalfOf("amqp-ours-1x1", shape(1, 1000)),
             },

@@ -15,7 +15,7 @@ use crate::fault::Fault;
 /// Where the clock starts.
 const START: Millis = Millis(1_800_000_000_000);
 /// A node that works for longer without anything from outside does not come to rest.
-const ROUNDS_MAX: usize = 20_000;
+pub(super) const ROUNDS_MAX: usize = 20_000;
 /// How many times in a row a start may be interrupted.
 const STARTS_MAX: usize = 8;
 
@@ -151,14 +151,10 @@ impl World {
     /// Hands over what is asked and everything that comes of it; tells whether there was anything.
     fn rounds(&mut self, due: bool) -> Result<bool, Fault> {
         let now = self.now;
-        let hasty = self.weakness == Weakness::HastyNode;
+        let hasty = self.is_hasty();
         let mut stirred = self.engine().complete()? | due | hasty;
         for round in 0..ROUNDS_MAX {
-            if hasty {
-                let engine = self.engine();
-                let last = engine.bodies.store.last_index(SHARD).number();
-                engine.node.synced(Index(last));
-            }
+            self.hasten();
             let pass = std::mem::take(&mut self.pass);
             let engine = self.engine();
             if pass.is_empty() && !engine.has_work() && !stirred {
@@ -177,6 +173,20 @@ impl World {
             self.engine().told(events);
         }
         panic!("the node never comes to rest");
+    }
+
+    /// Whether the node is told of syncs that have not been.
+    pub fn is_hasty(&self) -> bool {
+        self.weakness == Weakness::HastyNode
+    }
+
+    /// Tells a hasty node that everything is durable.
+    pub fn hasten(&mut self) {
+        if self.is_hasty() {
+            let engine = self.engine();
+            let last = engine.bodies.store.last_index(SHARD).number();
+            engine.node.synced(Index(last));
+        }
     }
 
     /// The record of a message that was just told of; nothing if it cannot be read, as it should.
@@ -215,8 +225,13 @@ impl World {
 
     /// The power goes at one of the next steps of the disk.
     pub fn cut_power_soon(&mut self) {
-        let step = self.disk.steps() + 1 + self.dice.below(30);
-        self.disk.cut_power_at(step);
+        let step = 1 + self.dice.below(30);
+        self.cut_power_in(step);
+    }
+
+    /// The power goes at a step of the disk, 1 being the next; if that is a write, it is torn.
+    pub fn cut_power_in(&mut self, steps: u64) {
+        self.disk.cut_power_at(self.disk.steps() + steps);
         self.trouble = true;
     }
 
