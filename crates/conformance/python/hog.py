@@ -1,7 +1,7 @@
 """Fills the server's memory until publishers are told to rest, and empties it again when told to.
 
-It says READY when the alarm is there to stay, and ends when everything it published has come back. To be run with a memory
-limit of the server that a few tens of megabytes exceed, beside other load.
+It says READY when the alarm is there to stay, and ends when everything it published has come back. To be run with a
+memory limit of the server that a few tens of megabytes exceed, beside other load.
 """
 
 import struct
