@@ -43,7 +43,8 @@ pub fn run(
     for program in &mut publishers {
         program.tell("stop");
     }
-    finish(&mut publishers)?;
+    // Who rests has a message on its way, and ends when there is room for it.
+    consume_while(server, dir, names, || finish(&mut publishers))?;
     finish(&mut start(server, dir, names, &["mode=drain"])?)?;
     never_lose::judge(&records)
 }
@@ -66,8 +67,17 @@ fn disk(
         Ok(server.log().matches(FULL).count() >= round as usize)
     })?;
     let resting = rests(records)?;
+    consume_while(server, dir, names, || go_on(records, resting))
+}
+
+fn consume_while(
+    server: &Server,
+    dir: &Path,
+    names: &str,
+    what: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
     let mut consumers = start(server, dir, names, &["mode=consume"])?;
-    go_on(records, resting)?;
+    what()?;
     for program in &mut consumers {
         program.tell("stop");
     }
