@@ -180,8 +180,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1, value_parser = seats)]
     pub threads: usize,
     /// Rest of the generator between two turns under load, so that it does not wake for each
-    /// message; latencies grow by at most that. With 0 and a --rate it does not sleep at all while the
-    /// next message is nearly due, which takes a core
+    /// message; latencies grow by at most that
     #[arg(long, value_name = "MICROS", default_value_t = 100)]
     pub pause: u32,
     /// Leave the queues there at the end

@@ -288,7 +288,6 @@ impl Worker<'_> {
         if let Some(nanos) = left
             && events.is_empty()
             && !can_go_on
-            && !self.pause.is_zero()
             && (1..POLL_NANOS_MIN).contains(&nanos)
         {
             let nap = self.pause.max(NAP_MIN);

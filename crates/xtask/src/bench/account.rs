@@ -20,11 +20,17 @@ pub struct Tree {
 pub struct Usage {
     pub at: Instant,
     pub cpu_s: f64,
-    /// What the processes had the disk write; pages that others flushed are counted to whoever dirtied them.
-    pub written_bytes: u64,
     pub switches: u64,
-    /// Of the whole disk; `None` where the kernel does not say.
-    pub flushes: Option<u64>,
+    /// `None` where the kernel does not say.
+    pub disk: Option<Disk>,
+}
+
+/// Of the whole disk. What a process is said to have written would not do: there the kernel counts every page of a
+/// folio of which one byte was changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Disk {
+    pub written_bytes: u64,
+    pub flushes: u64,
 }
 
 /// The difference of two moments.
@@ -32,9 +38,8 @@ pub struct Usage {
 pub struct Spent {
     pub elapsed_s: f64,
     pub cpu_s: f64,
-    pub written_bytes: u64,
     pub switches: u64,
-    pub flushes: Option<u64>,
+    pub disk: Option<Disk>,
 }
 
 impl Usage {
@@ -43,15 +48,17 @@ impl Usage {
             elapsed_s: later.at.duration_since(self.at).as_secs_f64(),
             cpu_s: later.cpu_s - self.cpu_s,
             // A child that has ended takes its counters along.
-            written_bytes: later.written_bytes.saturating_sub(self.written_bytes),
             switches: later.switches.saturating_sub(self.switches),
-            flushes: later.flushes.zip(self.flushes).map(|(to, from)| to - from),
+            disk: later.disk.zip(self.disk).map(|(to, from)| Disk {
+                written_bytes: to.written_bytes - from.written_bytes,
+                flushes: to.flushes - from.flushes,
+            }),
         }
     }
 }
 
 impl Tree {
-    /// `data_dir` says on which disk flushes are counted.
+    /// `data_dir` says which disk is looked at.
     pub fn new(roots: Vec<u32>, data_dir: &Path) -> Tree {
         let ticks = Command::new("getconf").arg("CLK_TCK").output();
         let ticks = ticks
@@ -108,9 +115,8 @@ impl Tree {
         let mut usage = Usage {
             at: Instant::now(),
             cpu_s: 0.0,
-            written_bytes: 0,
             switches: 0,
-            flushes: self.disk.and_then(flushes),
+            disk: self.disk.and_then(disk),
         };
         for pid in self.processes() {
             // Of the process and of those of its children that have ended.
@@ -118,7 +124,6 @@ impl Tree {
                 .and_then(|fields| fields.get(11..15).map(|times| times.iter().sum()))
                 .unwrap_or(0);
             usage.cpu_s += ticks as f64 / self.ticks_per_second;
-            usage.written_bytes += field(&format!("/proc/{pid}/io"), "write_bytes:").unwrap_or(0);
             for task in fs::read_dir(format!("/proc/{pid}/task"))
                 .into_iter()
                 .flatten()
@@ -174,17 +179,22 @@ fn field(file: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn flushes(disk: (u64, u64)) -> Option<u64> {
-    flushes_in(&fs::read_to_string("/proc/diskstats").ok()?, disk)
+fn disk(device: (u64, u64)) -> Option<Disk> {
+    disk_in(&fs::read_to_string("/proc/diskstats").ok()?, device)
 }
 
-/// `major minor name` and 17 numbers, of which the last but one counts finished flushes.
-fn flushes_in(diskstats: &str, (major, minor): (u64, u64)) -> Option<u64> {
+/// `major minor name` and 17 numbers: the seventh counts written sectors of 512 bytes, the last but one finished
+/// flushes.
+fn disk_in(diskstats: &str, (major, minor): (u64, u64)) -> Option<Disk> {
     diskstats.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let is_it = words.first()?.parse() == Ok(major) && words.get(1)?.parse() == Ok(minor);
         if is_it {
-            words.get(18)?.parse().ok()
+            let sectors: u64 = words.get(9)?.parse().ok()?;
+            Some(Disk {
+                written_bytes: sectors * 512,
+                flushes: words.get(18)?.parse().ok()?,
+            })
         } else {
             None
         }
@@ -201,9 +211,13 @@ mod tests {
         assert_eq!(fields[1], 7, "the parent");
         assert_eq!(fields[11..15], [50, 60, 7, 8], "the times");
         let stats = " 254 0 vda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 668 457\n 254 1 vda1 1 2 3\n";
-        assert_eq!(flushes_in(stats, (254, 0)), Some(668));
-        assert_eq!(flushes_in(stats, (254, 1)), None);
-        assert_eq!(flushes_in(stats, (8, 0)), None);
+        let counted = Disk {
+            written_bytes: 7 * 512,
+            flushes: 668,
+        };
+        assert_eq!(disk_in(stats, (254, 0)), Some(counted));
+        assert_eq!(disk_in(stats, (254, 1)), None);
+        assert_eq!(disk_in(stats, (8, 0)), None);
     }
 
     #[test]

@@ -68,11 +68,13 @@ impl Measured {
             per_second,
             cpu_us: spent.cpu_s * 1e6 / messages,
             peak_mb: peak_bytes as f64 / 1e6,
-            written_bytes: spent.written_bytes as f64 / messages,
+            written_bytes: spent
+                .disk
+                .map_or(f64::NAN, |disk| disk.written_bytes as f64 / messages),
             switches: spent.switches as f64 / messages,
             flushes: spent
-                .flushes
-                .map_or(f64::NAN, |flushes| flushes as f64 / spent.elapsed_s),
+                .disk
+                .map_or(f64::NAN, |disk| disk.flushes as f64 / spent.elapsed_s),
             ..Measured::default()
         }
     }
@@ -208,7 +210,7 @@ fn generate(
         command.args(["--user", user, "--password", password]);
     }
     if let Some(rate) = rate {
-        // Latencies are asked for: the generator's own sleeps are not to be among them.
+        // Latencies are asked for: the generator's own rests are not to be among them.
         command.args(["--rate", &format!("{rate:.0}"), "--pause", "0"]);
     }
     let output = command

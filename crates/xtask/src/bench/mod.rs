@@ -11,7 +11,7 @@
 //! Caveats:
 //! - the generators run on the same cores as the broker, so messages per second compare only where the generator is
 //!   not the limit; the broker's CPU time per message is what to trust;
-//! - flushes are the disk's own count: whatever else writes to that disk meanwhile is in it;
+//! - flushes and bytes written are the disk's own counts: whatever else writes to that disk meanwhile is in it;
 //! - context switches of threads that end within the measured time are missing.
 
 mod account;

@@ -64,7 +64,7 @@ const FIGURES: [Figure; 10] = [
     ("messages per second", |m| m.per_second),
     ("broker CPU, µs per message", |m| m.cpu_us),
     ("peak memory, MB", |m| m.peak_mb),
-    ("bytes written per message", |m| m.written_bytes),
+    ("bytes the disk wrote per message", |m| m.written_bytes),
     ("context switches per message", |m| m.switches),
     ("flushes of the disk per second", |m| m.flushes),
     ("confirm latency, median, µs", |m| m.p50_us),

@@ -89,7 +89,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
             Scenario {
                 name: "amqp-latency",
                 title: "AMQP, confirm latency at half of RabbitMQ's maximum",
-                load_words: "`troika bench amqp --rate … --pause 0`, open loop on a core of its own: \
+                load_words: "`troika bench amqp --rate … --pause 0`, open loop: \
                              latency counts from when a message was due",
                 peer,
                 work: Work::HalfOf("amqp-ours-1x1", shape(1, 1000)),
@@ -120,7 +120,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
             Scenario {
                 name: "openwire-latency",
                 title: "OpenWire, send latency at half of ActiveMQ's maximum",
-                load_words: "`troika bench openwire --rate … --pause 0`, open loop on a core of its own",
+                load_words: "`troika bench openwire --rate … --pause 0`, open loop",
                 peer,
                 work: Work::HalfOf("openwire-ours-8x8", shape(8, 1)),
             },
@@ -150,7 +150,7 @@ pub fn of(subject: Subject) -> Vec<Scenario> {
             Scenario {
                 name: "rocketmq-latency",
                 title: "RocketMQ, send latency at half of RocketMQ's maximum",
-                load_words: "`troika bench rocketmq --rate … --pause 0`, open loop on a core of its own",
+                load_words: "`troika bench rocketmq --rate … --pause 0`, open loop",
                 peer,
                 work: Work::HalfOf(
                     "rocketmq-ours-64",
