@@ -104,21 +104,26 @@ impl RocketMq {
     }
 
     fn make(&self, names: &mut Talk, topic: &str) -> Result<Place, String> {
-        let template = self.route(names, TEMPLATE)?;
+        // A broker that has just started registers after a while.
+        let template = self.awaited_route(names, TEMPLATE)?;
         let template = template.ok_or("no broker makes topics; make it by hand")?;
         let mut broker = Talk::connect(template.broker)?;
         create(&mut broker, topic)?;
         broker.close();
+        let place = self.awaited_route(names, topic)?;
+        let place = place.ok_or_else(|| format!("topic \"{topic}\" was made and has no route"))?;
+        Ok(Place {
+            is_ours: true,
+            ..place
+        })
+    }
+
+    fn awaited_route(&self, names: &mut Talk, topic: &str) -> Result<Option<Place>, String> {
         let deadline = Instant::now() + ROUTE_WAIT;
         loop {
-            if let Some(place) = self.route(names, topic)? {
-                return Ok(Place {
-                    is_ours: true,
-                    ..place
-                });
-            }
-            if Instant::now() >= deadline {
-                return Err(format!("topic \"{topic}\" was made and has no route"));
+            let found = self.route(names, topic)?;
+            if found.is_some() || Instant::now() >= deadline {
+                return Ok(found);
             }
             thread::sleep(ROUTE_NAP);
         }
