@@ -10,11 +10,20 @@ use crate::refusal::{Kind, Refusal};
 
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    pub consumers: Vec<ConsumerId>,
+    pub consumers: BTreeSet<ConsumerId>,
     /// Queues of which this session may hold something, or has asked for it.
     pub holds: BTreeSet<QueueId>,
     /// Can take no more for now.
     pub held_back: bool,
+}
+
+/// What came of a step of ending a session.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Queues that have lost their last consumer.
+    pub idle: Vec<QueueId>,
+    /// There is more to end.
+    pub has_more: bool,
 }
 
 #[derive(Debug)]
@@ -148,7 +157,7 @@ impl Dispatch {
             self.wanted.offer(queue, state.offer_beyond(head));
         }
         self.consumers.insert(consumer, attached);
-        self.session(session).consumers.push(consumer);
+        self.session(session).consumers.insert(consumer);
         self.mark_dirty(queue, ledger);
         Ok(())
     }
@@ -157,7 +166,7 @@ impl Dispatch {
     pub fn detach(&mut self, consumer: ConsumerId, ledger: &Ledger) -> Option<QueueId> {
         let gone = self.consumers.remove(&consumer)?;
         if let Some(session) = self.sessions.get_mut(&gone.session) {
-            session.consumers.retain(|id| *id != consumer);
+            session.consumers.remove(&consumer);
         }
         let state = self.queues.get_mut(&gone.queue)?;
         state.consumers.retain(|id| *id != consumer);
@@ -240,21 +249,28 @@ impl Dispatch {
         }
     }
 
-    /// The session is gone. Tells the queues that lost their last consumer with it.
-    pub fn end(&mut self, session: SessionId, ledger: &Ledger) -> Vec<QueueId> {
+    /// The session is gone, and nothing is given to it any more; so many of its consumers go now.
+    pub fn end(&mut self, session: SessionId, at_most: usize, ledger: &Ledger) -> Ended {
         self.reads.end(session);
         let Some(state) = self.sessions.get_mut(&session) else {
-            return Vec::new();
+            return Ended::default();
         };
-        let consumers = std::mem::take(&mut state.consumers);
-        let holds = std::mem::take(&mut state.holds);
-        let mut idle: Vec<_> = consumers
+        state.held_back = true;
+        let gone: Vec<_> = state.consumers.iter().take(at_most).copied().collect();
+        let mut idle: Vec<_> = gone
             .into_iter()
             .filter_map(|id| self.detach(id, ledger))
             .collect();
         idle.sort_unstable();
         idle.dedup();
-        for queue in holds {
+        let state = self.session(session);
+        if !state.consumers.is_empty() {
+            return Ended {
+                idle,
+                has_more: true,
+            };
+        }
+        for queue in std::mem::take(&mut state.holds) {
             let Some(state) = self.queues.get_mut(&queue) else {
                 continue;
             };
@@ -272,6 +288,9 @@ impl Dispatch {
             self.mark_dirty(queue, ledger);
         }
         self.sessions.remove(&session);
-        idle
+        Ended {
+            idle,
+            has_more: false,
+        }
     }
 }

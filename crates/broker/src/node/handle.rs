@@ -11,6 +11,10 @@ use crate::pass::{Command, Outcome, Pass, Positions};
 use crate::refusal::Refusal;
 use crate::topology::Change;
 
+/// So many consumers, and then so many queues and addresses, of a session that is over go in one
+/// pass. One costs some 10 µs.
+const END_SLICE: usize = 32;
+
 impl Node {
     /// Decides about everything a pass asks; frames come out, to be appended at once and in
     /// order.
@@ -31,6 +35,9 @@ impl Node {
         };
         while let Some((session, token)) = self.waits.pop(&self.log, &self.volatile) {
             self.barrier(session, token, &mut work);
+        }
+        if let Some(session) = self.ending.pop_front() {
+            self.end_slice(session, &mut work);
         }
         self.take_facts(&mut work);
         let mut commands = commands.into_iter();
@@ -226,16 +233,33 @@ impl Node {
                     shard.dispatch.resume(session, &shard.ledger);
                 }
             }
-            Command::End => {
-                for durability in [Durability::Durable, Durability::Volatile] {
-                    let shard = self.shard_of(durability);
-                    for queue in shard.dispatch.end(session, &shard.ledger) {
-                        self.unused(queue, work);
-                    }
-                }
-                // Ending owns nothing that could be refused.
-                let _ = self.change(&Change::EndSession(session), work);
+            Command::End => self.end_slice(session, work),
+        }
+    }
+
+    /// Takes a part of what a session has: its consumers first, then what it owns. The rest goes with
+    /// the next passes, so that a session that has very much holds up nobody.
+    fn end_slice(&mut self, session: SessionId, work: &mut Work<'_>) {
+        let mut has_more = false;
+        for durability in [Durability::Durable, Durability::Volatile] {
+            let shard = self.shard_of(durability);
+            let ended = shard.dispatch.end(session, END_SLICE, &shard.ledger);
+            has_more |= ended.has_more;
+            for queue in ended.idle {
+                self.unused(queue, work);
             }
+        }
+        if !has_more {
+            let change = Change::EndSession {
+                session,
+                at_most: END_SLICE,
+            };
+            // Ending owns nothing that could be refused.
+            let _ = self.change(&change, work);
+            has_more = self.planned.owned_by(session).next().is_some();
+        }
+        if has_more {
+            self.ending.push_back(session);
         }
     }
 

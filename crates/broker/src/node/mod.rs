@@ -42,7 +42,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::bytes::{Reader, Undecodable, Writer};
 use crate::dispatch::{Asked, Doomed};
 use crate::event::{Effects, Event, PageSlot, Records};
-use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, ShardId};
+use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, SessionId, ShardId};
 use crate::ledger::{Decision, Fact, PageOwner, Reason, entries_from};
 use crate::pass::Head;
 use crate::topology::{AddressSpec, BirthRule, Limits, Topology, TopologyFact};
@@ -96,6 +96,8 @@ pub struct Node {
     waits: Waits,
     /// Records of messages that are to be sent on.
     asked: Asked,
+    /// Sessions that are over and still have something.
+    ending: VecDeque<SessionId>,
     /// When it was last advanced.
     advanced: Millis,
     /// New messages for the log are refused.
@@ -135,6 +137,7 @@ impl Node {
             retaining: Retaining::default(),
             waits: Waits::default(),
             asked: Asked::default(),
+            ending: VecDeque::new(),
             advanced: Millis(0),
             disk_full: false,
         }
@@ -360,6 +363,7 @@ impl Node {
             || self.volatile.has_work()
             || !self.moves.is_empty()
             || self.waits.is_ready(&self.log, &self.volatile)
+            || !self.ending.is_empty()
     }
 
     /// When [`Node::advance`] wants to be called at the latest.

@@ -94,7 +94,9 @@ impl Topology {
             Change::DeleteGroup { name } => Ok(self.plan_delete_group(name)),
             Change::SetUser(spec) => self.plan_set_user(spec),
             Change::DeleteUser { name } => Ok(self.plan_delete_user(name)),
-            Change::EndSession(session) => Ok(self.plan_end_session(*session)),
+            Change::EndSession { session, at_most } => {
+                Ok(self.plan_end_session(*session, *at_most))
+            }
         }
     }
 
@@ -389,9 +391,9 @@ impl Topology {
         }
     }
 
-    fn plan_end_session(&self, session: SessionId) -> Plan {
+    fn plan_end_session(&self, session: SessionId, at_most: usize) -> Plan {
         let mut draft = Draft::new(self);
-        for target in self.owned_by(session) {
+        for target in self.owned_by(session).take(at_most) {
             match target {
                 Target::Queue(id) => draft.remove(TopologyFact::QueueRemoved { id }),
                 // One may be gone already, with its last binding.

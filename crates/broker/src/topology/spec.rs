@@ -179,8 +179,11 @@ pub enum Change {
     DeleteUser {
         name: Arc<str>,
     },
-    /// Everything that a session owns goes.
-    EndSession(SessionId),
+    /// So many of the queues and addresses that a session owns go.
+    EndSession {
+        session: SessionId,
+        at_most: usize,
+    },
 }
 
 /// Whether something may be deleted while it is used.

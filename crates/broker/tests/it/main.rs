@@ -3,6 +3,7 @@
 
 mod bodies;
 mod chance;
+mod ending;
 mod golden;
 mod messages;
 mod model;

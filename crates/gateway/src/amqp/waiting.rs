@@ -127,11 +127,12 @@ pub(super) enum What {
     CloseChannel,
     /// A channel was closed by us.
     Rest,
-    /// The client closes the connection; what it owns is still there.
+    /// The client closes the connection; what it owns may still be there.
     Farewell,
-    /// That is gone, too.
-    Part,
 }
+
+/// So much of what a session owns goes at once when it says farewell, so that nobody is held up.
+const FAREWELL_SLICE: usize = 32;
 
 impl Conversation {
     /// A command was answered.
@@ -278,7 +279,6 @@ impl Conversation {
             What::CloseChannel => self.send(channel, &Method::ChannelCloseOk, turn),
             What::Rest => {}
             What::Farewell => self.farewell(at, turn),
-            What::Part => self.part(turn),
         }
         Ok(())
     }
@@ -288,8 +288,11 @@ impl Conversation {
         if turn.cx.topology.owned_by(self.session).next().is_none() {
             return self.part(turn);
         }
-        let change = Change::EndSession(self.session);
-        self.ask(at, What::Part, turn, |token| Command::Change {
+        let change = Change::EndSession {
+            session: self.session,
+            at_most: FAREWELL_SLICE,
+        };
+        self.ask(at, What::Farewell, turn, |token| Command::Change {
             token,
             change,
         });

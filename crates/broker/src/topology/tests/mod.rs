@@ -92,6 +92,13 @@ fn delete_address(name: &str) -> Change {
     }
 }
 
+fn end_session(session: SessionId) -> Change {
+    Change::EndSession {
+        session,
+        at_most: usize::MAX,
+    }
+}
+
 fn delete_queue(name: &str) -> Change {
     Change::DeleteQueue { name: name.into() }
 }

@@ -155,7 +155,7 @@ fn change(dice: &mut Dice) -> Change {
         }
         7 => delete_queue(&name(dice)),
         8 => delete_address(&name(dice)),
-        9 if dice.roll(4) == 0 => Change::EndSession([S1, S2][dice.roll(2)]),
+        9 if dice.roll(4) == 0 => end_session([S1, S2][dice.roll(2)]),
         10..=12 => unbind(&name(dice), target(dice), &text(dice, &WORDS, 3)),
         _ => {
             let filter = (dice.roll(3) == 0).then(|| not_coloured(["red", "blue"][dice.roll(2)]));

@@ -140,21 +140,18 @@ fn a_session_takes_along_what_it_owns() {
         topology.address("t").unwrap().spec.durability,
         Durability::Volatile
     );
-    let plan = topology.plan(&Change::EndSession(S1)).unwrap();
+    let plan = topology.plan(&end_session(S1)).unwrap();
     assert!(
         plan.facts
             .iter()
             .all(|fact| fact.durability() == Durability::Volatile)
     );
     assert_eq!(plan.facts.len(), 3);
-    assert_eq!(
-        run(&mut topology, &Change::EndSession(S1)),
-        Ok(Answer::Ended)
-    );
+    assert_eq!(run(&mut topology, &end_session(S1)), Ok(Answer::Ended));
     let left: Vec<_> = topology.queues().map(|queue| &*queue.spec.name).collect();
     assert_eq!(left, ["q3"]);
     assert_eq!((topology.address_count(), topology.binding_count()), (2, 0));
-    assert_eq!(topology.plan(&Change::EndSession(S1)).unwrap().facts, []);
+    assert_eq!(topology.plan(&end_session(S1)).unwrap().facts, []);
     check_consistent(&topology);
 }
 
