@@ -215,9 +215,16 @@ impl Story {
                 let copy = &self.copies[key];
                 let promised = copy.promised && !self.has_expired(copy);
                 if !durable.is_empty() && Story::is_durable(key.0) {
+                    // Its queue may have been deleted by a command before the transaction.
+                    let has_lost_its_queue = copy.stage == Stage::Gone;
                     let right = match happened {
                         true => !is_there(key) || copy.place != Place::Root,
-                        false => is_there(key) || !promised || copy.place != Place::Root,
+                        false => {
+                            is_there(key)
+                                || !promised
+                                || copy.place != Place::Root
+                                || has_lost_its_queue
+                        }
                     };
                     ensure(right, || {
                         format!("a transaction happened: {happened}, and {key:?} is {copy:?}")
