@@ -44,9 +44,8 @@ mod story;
 
 use std::ops::Range;
 
-use super::counts::Counts;
+use super::tell_all;
 use super::world::{Stop, Weakness};
-use super::{CHOSEN, chosen};
 use story::Story;
 
 /// Stories of an ordinary run.
@@ -101,28 +100,9 @@ fn tell(seed: u64, weakness: Weakness) -> Result<Story, String> {
 
 #[test]
 fn random_stories() {
-    let mut failed = Vec::new();
-    let mut counts = Counts::default();
-    let seeds = chosen(SEEDS);
-    let kept = KEPT.into_iter().filter(|seed| !seeds.contains(seed));
-    for seed in kept.chain(seeds.clone()) {
-        // A panic of a door or the node names its seed, too.
-        let told = std::panic::catch_unwind(|| tell(seed, Weakness::Sound));
-        match told.unwrap_or_else(|_| Err(format!("seed {seed}: a panic, see above"))) {
-            Ok(story) => counts.add(&story.counts),
-            Err(words) => {
-                let next = seed + 1;
-                let test = "cargo test -p server simulation::doors";
-                eprintln!("{words}\nrepeat: {CHOSEN}={seed}..{next} {test}");
-                failed.push(seed);
-            }
-        }
-    }
-    assert!(failed.is_empty(), "failed: {failed:?}");
-    // Everything that a story can bring has come.
-    if seeds == SEEDS {
-        assert_eq!(counts.missing(&EXPECTED), Vec::<&str>::new(), "{counts:?}");
-    }
+    tell_all(SEEDS, &KEPT, &EXPECTED, "simulation::doors", |seed| {
+        tell(seed, Weakness::Sound).map(|story| story.counts)
+    });
 }
 
 #[test]
