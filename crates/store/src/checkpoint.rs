@@ -67,7 +67,9 @@ impl Checkpoint {
         let digits = name
             .strip_prefix(PREFIX)
             .filter(|digits| digits.len() == 16)?;
-        u64::from_str_radix(digits, 16).ok()
+        let sequence = u64::from_str_radix(digits, 16).ok()?;
+        // None was ever reached by counting up from which one could not go on.
+        (sequence < u64::MAX / 2).then_some(sequence)
     }
 
     pub fn applied(&self) -> Vec<(Shard, Index)> {
@@ -198,10 +200,7 @@ impl Checkpoint {
         }
         let mut segments = Vec::new();
         for _ in 0..segment_count {
-            let key = SegmentKey {
-                number: cut.u32()?,
-                generation: cut.u32()?,
-            };
+            let key = SegmentKey::from_disk(cut.u32()?, cut.u32()?)?;
             let mut segment = Segment::new(key, cut.u64()?);
             segment.end = cut.u64()?;
             segment.seal = Some(cut.u64()?).filter(|offset| *offset > 0);

@@ -147,6 +147,12 @@ impl SegmentKey {
         }
     }
 
+    /// `None` if it is none that was ever reached by counting up: there must be room behind it.
+    pub(crate) fn from_disk(number: u32, generation: u32) -> Option<SegmentKey> {
+        const NEVER: u32 = u32::MAX / 2;
+        (number < NEVER && generation < NEVER).then_some(SegmentKey { number, generation })
+    }
+
     pub const fn is_cold(self) -> bool {
         self.generation > 0
     }
@@ -163,16 +169,11 @@ impl SegmentKey {
     /// The key in a file's name inside `log`.
     pub(crate) fn of_file(name: &str) -> Option<SegmentKey> {
         if let Some(number) = name.strip_suffix(".log") {
-            return number.parse().ok().map(SegmentKey::hot);
+            return SegmentKey::from_disk(number.parse().ok()?, 0);
         }
         let (number, generation) = name.strip_suffix(".cold")?.split_once('-')?;
-        Some(SegmentKey {
-            number: number.parse().ok()?,
-            generation: generation
-                .parse()
-                .ok()
-                .filter(|generation| *generation > 0)?,
-        })
+        SegmentKey::from_disk(number.parse().ok()?, generation.parse().ok()?)
+            .filter(|key| key.is_cold())
     }
 }
 
