@@ -44,7 +44,10 @@ impl<'a> Step<'a> {
         id: ConsumerId,
         consumer: &mut Consumer,
     ) -> Next {
-        let asker = match queue.active {
+        if !consumer.browses() {
+            queue.rewinds.catch_up(consumer);
+        }
+        let asker = match queue.line.active() {
             Some(active) if active == id => Asker::Only(id),
             Some(_) | None => Asker::Consumer(id),
         };

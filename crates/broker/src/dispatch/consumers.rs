@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::line::{Listed, Place};
 use super::{Dispatch, Get, Out};
 use crate::id::{ConsumerId, Position, QueueId, SessionId, ShardId, Token};
 use crate::ledger::Ledger;
@@ -40,6 +41,11 @@ pub(super) struct Consumer {
     pub scan: Position,
     /// Where a browser ends.
     pub end: Position,
+    /// What its scan position has gone back for.
+    pub rewinds_heard: u64,
+    /// In the line of its queue.
+    pub place: Place,
+    pub listed: Listed,
 }
 
 impl Consumer {
@@ -57,29 +63,32 @@ impl Consumer {
         self.options.credit == Credit::None && !self.browses()
     }
 
+    /// Whether it may be given something, as far as it wants something.
+    pub fn can_take(&self) -> bool {
+        self.credit > 0 || self.fetching > 0
+    }
+
+    /// Whether it shall be told when a fetch would find something.
+    pub fn watches(&self) -> bool {
+        self.fetches() && self.fetching == 0 && !self.told
+    }
+
+    /// Whether nobody else may receive beside it.
+    pub fn is_sole(&self) -> bool {
+        self.options.sharing == Sharing::Sole && !self.browses()
+    }
+
     /// Whether it is one of those of which only one is served.
-    fn takes_turns(&self) -> bool {
+    pub fn takes_turns(&self) -> bool {
         matches!(self.options.sharing, Sharing::Active(_)) && !self.browses()
     }
 
     /// Whether it is served instead of the one that was.
-    fn takes_over(&self, active: &Consumer) -> bool {
+    pub fn takes_over(&self, active: &Consumer) -> bool {
         match self.options.sharing {
             Sharing::Shared | Sharing::Sole | Sharing::Active(TakeOver::FromNobody) => false,
             Sharing::Active(TakeOver::FromLower) => self.options.priority > active.options.priority,
             Sharing::Active(TakeOver::FromAnybody) => true,
-        }
-    }
-
-    /// Whether it cannot be attached beside others. Browsers disturb nobody.
-    fn clashes(&self, mut others: impl Iterator<Item = (Sharing, Mode)>) -> bool {
-        let receives = |mode: Mode| mode != Mode::Browse;
-        match self.options.sharing {
-            _ if self.browses() => false,
-            Sharing::Sole => others.any(|(_, mode)| receives(mode)),
-            Sharing::Shared | Sharing::Active(_) => {
-                others.any(|(sharing, mode)| sharing == Sharing::Sole && receives(mode))
-            }
         }
     }
 }
@@ -124,7 +133,7 @@ impl Dispatch {
                 name: name.into(),
             });
         };
-        let attached = Consumer {
+        let mut attached = Consumer {
             session,
             queue,
             credit: options.credit.given(0),
@@ -133,24 +142,14 @@ impl Dispatch {
             told: false,
             scan: Position(0),
             end: known.pages.next(),
+            rewinds_heard: state.rewinds.last(),
+            place: Place::FIRST,
+            listed: Listed::default(),
         };
-        let others = state.consumers.iter().map(|id| {
-            let options = &self.consumers[id].options;
-            (options.sharing, options.mode)
-        });
-        if attached.clashes(others) {
+        if state.line.clashes(&attached) {
             return Err(Refusal::ExclusiveUse { name: name.into() });
         }
-        let priority = attached.options.priority;
-        let at = state
-            .consumers
-            .partition_point(|id| self.consumers[id].options.priority >= priority);
-        state.consumers.insert(at, consumer);
-        state.fetchers += usize::from(attached.fetches());
-        let comes_first = |active| attached.takes_over(&self.consumers[&active]);
-        if attached.takes_turns() && state.active.is_none_or(comes_first) {
-            state.active = Some(consumer);
-        }
+        state.line.join(consumer, &mut attached, &self.consumers);
         // The mark is moved ahead before the first message, so that it costs no wait later.
         let head = known.pages.next_live(state.cursor).unwrap_or(attached.end);
         if self.shard != ShardId::VOLATILE && !attached.browses() && state.offered_wanted <= head {
@@ -164,23 +163,16 @@ impl Dispatch {
 
     /// Detaches a consumer; tells its queue if it was the last one there.
     pub fn detach(&mut self, consumer: ConsumerId, ledger: &Ledger) -> Option<QueueId> {
-        let gone = self.consumers.remove(&consumer)?;
+        let mut gone = self.consumers.remove(&consumer)?;
         if let Some(session) = self.sessions.get_mut(&gone.session) {
             session.consumers.remove(&consumer);
         }
         let state = self.queues.get_mut(&gone.queue)?;
-        state.consumers.retain(|id| *id != consumer);
-        state.fetchers -= usize::from(gone.fetches());
         if let Some(strands) = &mut state.strands {
             strands.gone(consumer);
-            state.rewind(&mut self.consumers);
+            state.rewind();
         }
-        if state.active == Some(consumer) {
-            let waits = |id: &&ConsumerId| self.consumers[id].takes_turns();
-            state.active = state.consumers.iter().find(waits).copied();
-        }
-        let browses = |id: &ConsumerId| self.consumers[id].browses();
-        let last = state.consumers.iter().all(browses) && !gone.browses();
+        let last = state.line.leave(consumer, &mut gone, &mut self.consumers);
         self.mark_dirty(gone.queue, ledger);
         last.then_some(gone.queue)
     }
@@ -189,14 +181,12 @@ impl Dispatch {
         let Some(attached) = self.consumers.get_mut(&consumer) else {
             return;
         };
-        let fetched = attached.fetches();
         attached.credit = credit.given(attached.credit);
         // A consumer can change between getting and fetching while it is attached.
         attached.options.credit = credit;
-        let (queue, fetches) = (attached.queue, attached.fetches());
+        let queue = attached.queue;
         if let Some(state) = self.queues.get_mut(&queue) {
-            state.fetchers -= usize::from(fetched);
-            state.fetchers += usize::from(fetches);
+            state.line.list(consumer, attached);
         }
         self.mark_dirty(queue, ledger);
     }
@@ -208,6 +198,9 @@ impl Dispatch {
         attached.fetching = attached.fetching.saturating_add(count);
         attached.told = false;
         let queue = attached.queue;
+        if let Some(state) = self.queues.get_mut(&queue) {
+            state.line.list(consumer, attached);
+        }
         self.mark_dirty(queue, ledger);
     }
 
@@ -244,7 +237,14 @@ impl Dispatch {
         let state = self.session(session);
         state.held_back = false;
         for consumer in state.consumers.clone() {
-            let queue = self.consumers[&consumer].queue;
+            let attached = self
+                .consumers
+                .get_mut(&consumer)
+                .expect("a session's consumer is attached");
+            let queue = attached.queue;
+            if let Some(state) = self.queues.get_mut(&queue) {
+                state.line.list(consumer, attached);
+            }
             self.mark_dirty(queue, ledger);
         }
     }
@@ -283,7 +283,7 @@ impl Dispatch {
                 .collect();
             held.sort_unstable();
             for position in held {
-                state.give_back(position, true, &mut self.consumers);
+                state.give_back(position, true);
             }
             self.mark_dirty(queue, ledger);
         }

@@ -7,15 +7,18 @@
 //! at or above the cursor, and below it none. A consumer with a filter takes fresh positions in
 //! any order and leaves the cursor where it is.
 //!
-//! Caveat: one step of one queue, and each message that is given back, looks at each consumer of
-//! the queue. It matters with thousands of consumers on one queue.
+//! A step of a queue looks only at consumers that could take something, and stops when nothing is
+//! free. Caveat: while something is free that no filter lets through or that is in strands of others,
+//! it looks at each of them.
 
 mod asked;
 mod choose;
 mod consumers;
+mod line;
 mod pump;
 mod queue;
 mod reads;
+mod rewinds;
 mod serve;
 mod settling;
 mod strands;
@@ -132,7 +135,7 @@ impl Dispatch {
         if let Some(at) = state.check {
             self.checks.remove(&(at, queue));
         }
-        for get in state.gets {
+        for get in &state.gets {
             effects.events.push(Event::Got {
                 session: get.session,
                 token: get.token,
@@ -140,13 +143,13 @@ impl Dispatch {
                 ready: 0,
             });
         }
-        for consumer in state.consumers {
+        for consumer in state.line.ids() {
             let gone = self
                 .consumers
                 .remove(&consumer)
                 .expect("attached to this queue");
             if let Some(session) = self.sessions.get_mut(&gone.session) {
-                session.consumers.retain(|id| *id != consumer);
+                session.consumers.remove(&consumer);
             }
             effects.events.push(Event::Cancelled {
                 session: gone.session,
@@ -164,11 +167,10 @@ impl Dispatch {
                 ..QueueStatus::default()
             });
         };
-        let receives = |id: &&ConsumerId| !self.consumers[id].browses();
         Some(QueueStatus {
             ready: state.ready(known),
             unsettled: state.leased(),
-            consumers: state.consumers.iter().filter(receives).count() as u32,
+            consumers: u32::try_from(state.line.receivers()).unwrap_or(u32::MAX),
         })
     }
 

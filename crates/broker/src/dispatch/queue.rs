@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::consumers::Consumer;
+use super::line::Line;
+use super::rewinds::Rewinds;
 use super::strands::Strands;
 use crate::entry::{Entry, EntryFlags};
 use crate::event::PageSlot;
@@ -25,12 +26,8 @@ pub(super) struct QueueDispatch {
     pub redelivered_below: Position,
     /// Where the offered mark will be when everything that is wanted is logged.
     pub offered_wanted: Position,
-    /// Highest priority first; within one priority, whose turn it is.
-    pub consumers: Vec<ConsumerId>,
-    /// How many of them fetch.
-    pub fetchers: usize,
-    /// The one that is served, of those that asked to be the only one served.
-    pub active: Option<ConsumerId>,
+    pub line: Line,
+    pub rewinds: Rewinds,
     pub gets: VecDeque<Get>,
     /// Positions that are purged and not settled yet.
     pub purging: u64,
@@ -132,19 +129,14 @@ impl QueueDispatch {
     }
 
     /// An out position is free again.
-    pub fn give_back(
-        &mut self,
-        position: Position,
-        redelivered: bool,
-        consumers: &mut IdMap<ConsumerId, Consumer>,
-    ) {
+    pub fn give_back(&mut self, position: Position, redelivered: bool) {
         let was = self.out.remove(&position);
         self.returned.insert(position, redelivered);
         if let Some(strands) = &mut self.strands {
             strands.returned(position, was == Some(Out::Returning));
         }
-        self.scan_again(position, consumers);
-        self.rewind(consumers);
+        self.rewinds.push(position);
+        self.rewind();
     }
 
     /// A position is settled.
@@ -157,21 +149,12 @@ impl QueueDispatch {
 
     /// Goes back to what was left behind of strands that are free again.
     /// Tells whether there was something.
-    pub fn rewind(&mut self, consumers: &mut IdMap<ConsumerId, Consumer>) -> bool {
+    pub fn rewind(&mut self) -> bool {
         let strands = self.strands.as_deref_mut();
         let left_behind = strands.and_then(Strands::take_rewind);
         if let Some(position) = left_behind {
-            self.scan_again(position, consumers);
+            self.rewinds.push(position);
         }
         left_behind.is_some()
-    }
-
-    fn scan_again(&self, position: Position, consumers: &mut IdMap<ConsumerId, Consumer>) {
-        for id in &self.consumers {
-            let consumer = consumers.get_mut(id).expect("attached to this queue");
-            if !consumer.browses() {
-                consumer.scan = consumer.scan.min(position);
-            }
-        }
     }
 }

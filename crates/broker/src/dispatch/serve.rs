@@ -2,11 +2,12 @@
 
 use super::choose::{Found, Next};
 use super::consumers::{Consumer, Session};
+use super::line::Place;
 use super::pump::Step;
 use super::strands::Asker;
 use super::{Out, QueueDispatch};
 use crate::event::{Delivery, Event};
-use crate::id::{ConsumerId, SessionId};
+use crate::id::{ConsumerId, Position, SessionId};
 use crate::ledger::Reason;
 use crate::map::IdMap;
 use crate::pass::{Mode, Sharing};
@@ -62,16 +63,22 @@ impl Step<'_> {
         consumers: &mut IdMap<ConsumerId, Consumer>,
         sessions: &mut IdMap<SessionId, Session>,
     ) {
-        let mut at = 0;
-        while let Some(id) = queue.consumers.get(at).copied()
-            && self.looks > 0
+        let mut at = Place::FIRST;
+        // Who only takes what is there need not be asked when there is nothing.
+        let mut is_bare = false;
+        while self.looks > 0
+            && let Some(id) = match is_bare {
+                false => queue.line.open_from(at),
+                true => queue.line.asking_from(at),
+            }
         {
             let consumer = consumers.get_mut(&id).expect("attached to this queue");
-            let open = consumer.credit > 0 || consumer.fetching > 0;
-            if !open || !is_served(queue, id, consumer, sessions) {
-                at += 1;
+            if !is_served(queue, id, consumer, sessions) {
+                queue.line.unlist(id, consumer);
                 continue;
             }
+            // Those before it can take nothing in this step.
+            at = consumer.place;
             match self.next_for(queue, id, consumer) {
                 Next::Found(found) => {
                     let to = Receiver {
@@ -91,33 +98,29 @@ impl Step<'_> {
                         consumer.credit -= 1;
                     }
                     consumer.told = false;
-                    // To the end of its priority: the others come first next time.
-                    let priority = consumer.options.priority;
-                    let same = queue.consumers[at + 1..]
-                        .partition_point(|other| consumers[other].options.priority >= priority);
-                    // Those before it can take nothing in this step. Who is alone has no turns.
-                    if queue.active != Some(id) {
-                        queue.consumers[at..=at + same].rotate_left(1);
-                    }
-                    if queue.rewind(consumers) {
+                    queue.line.served(id, consumer);
+                    if queue.rewind() {
                         // Those before it may take what has become free.
-                        at = 0;
+                        at = Place::FIRST;
                     }
                 }
                 Next::Nothing if consumer.browses() => {
                     consumer.fetching = 0;
                     self.end_browse(id, consumer);
-                    at += 1;
+                    queue.line.list(id, consumer);
+                    at = at.after();
                 }
                 Next::Nothing => {
                     // What is not there now is not owed.
                     if consumer.fetching > 0 {
                         consumer.fetching = 0;
                         consumer.told = false;
+                        queue.line.list(id, consumer);
                     }
-                    at += 1;
+                    at = at.after();
+                    is_bare = queue.next_free(self.known, Position(0)).is_none();
                 }
-                Next::Stalled => at += 1,
+                Next::Stalled => at = at.after(),
             }
         }
     }
@@ -142,18 +145,17 @@ impl Step<'_> {
         consumers: &mut IdMap<ConsumerId, Consumer>,
         sessions: &IdMap<SessionId, Session>,
     ) {
-        if queue.fetchers == 0 {
-            return;
-        }
-        for at in 0..queue.consumers.len() {
-            let id = queue.consumers[at];
+        let mut at = Place::FIRST;
+        while let Some(id) = queue.line.watching_from(at)
+            && queue.next_free(self.known, Position(0)).is_some()
+        {
             let consumer = consumers.get_mut(&id).expect("attached to this queue");
-            let waits = consumer.fetches() && consumer.fetching == 0 && !consumer.told;
-            if waits
-                && is_served(queue, id, consumer, sessions)
-                && let Next::Found(_) = self.next_for(queue, id, consumer)
-            {
+            at = consumer.place.after();
+            if !is_served(queue, id, consumer, sessions) {
+                queue.line.unlist(id, consumer);
+            } else if let Next::Found(_) = self.next_for(queue, id, consumer) {
                 consumer.told = true;
+                queue.line.list(id, consumer);
                 let session = consumer.session;
                 self.effects.events.push(Event::Ready {
                     session,
@@ -240,7 +242,7 @@ fn is_served(
     let held_back = sessions
         .get(&consumer.session)
         .is_some_and(|session| session.held_back);
-    let has_turn = match (queue.active, consumer.options.sharing) {
+    let has_turn = match (queue.line.active(), consumer.options.sharing) {
         _ if consumer.browses() => true,
         (None, _) => true,
         (Some(active), Sharing::Active(_)) => active == id,

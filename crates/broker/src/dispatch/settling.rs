@@ -37,7 +37,7 @@ impl Dispatch {
             Outcome::Release | Outcome::ReleaseUntouched => {
                 let Some(redelivered) = lease else { return };
                 let touched = *outcome == Outcome::Release;
-                state.give_back(position, redelivered || touched, &mut self.consumers);
+                state.give_back(position, redelivered || touched);
                 self.mark_dirty(queue, ledger);
             }
             Outcome::ReleaseCounted => {
@@ -157,7 +157,7 @@ impl Dispatch {
         if let Some(state) = self.queues.get_mut(&queue)
             && state.out.get(&position) == Some(&Out::Returning)
         {
-            state.give_back(position, true, &mut self.consumers);
+            state.give_back(position, true);
         }
         self.mark_dirty(queue, ledger);
     }
@@ -181,7 +181,7 @@ impl Dispatch {
     pub fn reprieve(&mut self, doomed: &Doomed, ledger: &Ledger) {
         self.doom_decided(doomed.serial);
         if let Some(state) = self.queues.get_mut(&doomed.queue) {
-            state.give_back(doomed.position, true, &mut self.consumers);
+            state.give_back(doomed.position, true);
         }
         self.mark_dirty(doomed.queue, ledger);
     }
