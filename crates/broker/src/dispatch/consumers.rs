@@ -21,6 +21,7 @@ pub(super) struct Session {
 /// What came of a step of ending a session.
 #[derive(Debug, Default)]
 pub struct Ended {
+    pub detached: usize,
     /// Queues that have lost their last consumer.
     pub idle: Vec<QueueId>,
     /// There is more to end.
@@ -249,14 +250,22 @@ impl Dispatch {
         }
     }
 
-    /// The session is gone, and nothing is given to it any more; so many of its consumers go now.
-    pub fn end(&mut self, session: SessionId, at_most: usize, ledger: &Ledger) -> Ended {
+    /// Nothing is given to the session any more.
+    pub fn silence(&mut self, session: SessionId) {
         self.reads.end(session);
-        let Some(state) = self.sessions.get_mut(&session) else {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.held_back = true;
+        }
+    }
+
+    /// The session is gone; so many of its consumers go now, and with the last of them what it holds
+    /// is free again.
+    pub fn end(&mut self, session: SessionId, at_most: usize, ledger: &Ledger) -> Ended {
+        let Some(state) = self.sessions.get(&session) else {
             return Ended::default();
         };
-        state.held_back = true;
         let gone: Vec<_> = state.consumers.iter().take(at_most).copied().collect();
+        let detached = gone.len();
         let mut idle: Vec<_> = gone
             .into_iter()
             .filter_map(|id| self.detach(id, ledger))
@@ -266,6 +275,7 @@ impl Dispatch {
         let state = self.session(session);
         if !state.consumers.is_empty() {
             return Ended {
+                detached,
                 idle,
                 has_more: true,
             };
@@ -289,6 +299,7 @@ impl Dispatch {
         }
         self.sessions.remove(&session);
         Ended {
+            detached,
             idle,
             has_more: false,
         }

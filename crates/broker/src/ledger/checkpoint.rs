@@ -6,7 +6,7 @@ use super::{
     Decision, Ledger, PageOwner, Pages, PartitionLedger, Producers, QueueLedger, Timers, fact,
 };
 use crate::bytes::{Reader, Undecodable, Writer};
-use crate::id::{GroupId, Index, Millis, Position, QueueId, ShardId};
+use crate::id::{GroupId, Index, MessageRef, Millis, Position, QueueId, ShardId};
 use crate::pass::Head;
 
 impl Ledger {
@@ -65,6 +65,9 @@ impl Ledger {
     pub fn decode(shard: ShardId, reader: &mut Reader<'_>) -> Result<Ledger, Undecodable> {
         let mut ledger = Ledger::new(shard);
         ledger.applied = Index(reader.number()?);
+        if ledger.applied.0 > MessageRef::INDEX_MAX {
+            return Err(Undecodable("last applied frame"));
+        }
         ledger.time = Millis(reader.number()?);
         for _ in 0..reader.count()? {
             let id = QueueId(reader.number()?);

@@ -5,15 +5,10 @@ use super::queues::no_queue;
 use super::shard::Shard;
 use super::work::{Lane, Transaction, Work};
 use crate::event::{Answer, Effects, Event};
-use crate::id::{Durability, Millis, PartitionId, QueueId, SessionId, Token};
+use crate::id::{Millis, PartitionId, QueueId, SessionId, Token};
 use crate::ledger::{Decision, Fact};
 use crate::pass::{Command, Outcome, Pass, Positions};
 use crate::refusal::Refusal;
-use crate::topology::Change;
-
-/// So many consumers, and then so many queues and addresses, of a session that is over go in one
-/// pass. One costs some 10 µs.
-const END_SLICE: usize = 32;
 
 impl Node {
     /// Decides about everything a pass asks; frames come out, to be appended at once and in
@@ -36,9 +31,7 @@ impl Node {
         while let Some((session, token)) = self.waits.pop(&self.log, &self.volatile) {
             self.barrier(session, token, &mut work);
         }
-        if let Some(session) = self.ending.pop_front() {
-            self.end_slice(session, &mut work);
-        }
+        self.end_some(&mut work);
         self.take_facts(&mut work);
         let mut commands = commands.into_iter();
         while let Some((session, command)) = commands.next() {
@@ -124,11 +117,7 @@ impl Node {
                     .shards()
                     .into_iter()
                     .find_map(|shard| shard.dispatch.detach(consumer, &shard.ledger));
-                if idle.is_some_and(|queue| self.unused(queue, work)) {
-                    work.answer_behind(session, token, Ok(Answer::Done));
-                } else {
-                    work.answer(session, token, Ok(Answer::Done));
-                }
+                self.detached(idle, session, token, work);
             }
             Command::Credit { consumer, credit } => {
                 for shard in self.shards() {
@@ -233,33 +222,7 @@ impl Node {
                     shard.dispatch.resume(session, &shard.ledger);
                 }
             }
-            Command::End => self.end_slice(session, work),
-        }
-    }
-
-    /// Takes a part of what a session has: its consumers first, then what it owns. The rest goes with
-    /// the next passes, so that a session that has very much holds up nobody.
-    fn end_slice(&mut self, session: SessionId, work: &mut Work<'_>) {
-        let mut has_more = false;
-        for durability in [Durability::Durable, Durability::Volatile] {
-            let shard = self.shard_of(durability);
-            let ended = shard.dispatch.end(session, END_SLICE, &shard.ledger);
-            has_more |= ended.has_more;
-            for queue in ended.idle {
-                self.unused(queue, work);
-            }
-        }
-        if !has_more {
-            let change = Change::EndSession {
-                session,
-                at_most: END_SLICE,
-            };
-            // Ending owns nothing that could be refused.
-            let _ = self.change(&change, work);
-            has_more = self.planned.owned_by(session).next().is_some();
-        }
-        if has_more {
-            self.ending.push_back(session);
+            Command::End { token } => self.end(session, token, work),
         }
     }
 
@@ -324,7 +287,7 @@ impl Node {
     }
 
     /// Answers when everything that was decided before is durable.
-    fn barrier(&mut self, session: SessionId, token: Token, work: &mut Work<'_>) {
+    pub(super) fn barrier(&mut self, session: SessionId, token: Token, work: &mut Work<'_>) {
         let assembly = &mut work.log.assembly;
         assembly.done.push((session, token, Ok(Answer::Done)));
         if !assembly.facts.is_empty() || self.log.is_behind() {

@@ -20,6 +20,7 @@
 //! or by a forward) is settled and stored in a frame behind that of the transaction: a crash
 //! between the two gives it back, as redelivered, though the commit was not answered then.
 
+mod ending;
 mod full;
 mod handle;
 mod live;
@@ -42,10 +43,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::bytes::{Reader, Undecodable, Writer};
 use crate::dispatch::{Asked, Doomed};
 use crate::event::{Effects, Event, PageSlot, Records};
-use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, SessionId, ShardId};
+use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, ShardId};
 use crate::ledger::{Decision, Fact, PageOwner, Reason, entries_from};
 use crate::pass::Head;
 use crate::topology::{AddressSpec, BirthRule, Limits, Topology, TopologyFact};
+use ending::Endings;
 use moves::Moves;
 use retention::Retaining;
 use shard::{Pending, Shard};
@@ -96,8 +98,7 @@ pub struct Node {
     waits: Waits,
     /// Records of messages that are to be sent on.
     asked: Asked,
-    /// Sessions that are over and still have something.
-    ending: VecDeque<SessionId>,
+    endings: Endings,
     /// When it was last advanced.
     advanced: Millis,
     /// New messages for the log are refused.
@@ -137,7 +138,7 @@ impl Node {
             retaining: Retaining::default(),
             waits: Waits::default(),
             asked: Asked::default(),
-            ending: VecDeque::new(),
+            endings: Endings::default(),
             advanced: Millis(0),
             disk_full: false,
         }
@@ -363,7 +364,6 @@ impl Node {
             || self.volatile.has_work()
             || !self.moves.is_empty()
             || self.waits.is_ready(&self.log, &self.volatile)
-            || !self.ending.is_empty()
     }
 
     /// When [`Node::advance`] wants to be called at the latest.
@@ -375,7 +375,13 @@ impl Node {
             self.log.dispatch.deadline(),
             self.volatile.dispatch.deadline(),
         ];
-        let others = [kept, idle, self.retaining.deadline(), self.asked.deadline()];
+        let others = [
+            kept,
+            idle,
+            self.retaining.deadline(),
+            self.asked.deadline(),
+            self.endings.deadline(),
+        ];
         shards.into_iter().chain(others).flatten().min()
     }
 

@@ -97,19 +97,6 @@ impl Node {
         Ok(Answer::Done)
     }
 
-    /// A queue has lost its last consumer. Tells whether it goes for that.
-    pub(super) fn unused(&mut self, id: QueueId, work: &mut Work<'_>) -> bool {
-        let Some(queue) = self.planned.queue_by_id(id) else {
-            return false;
-        };
-        if !queue.spec.auto_delete {
-            self.watch_idle(id, work.now);
-            return false;
-        }
-        let name = queue.spec.name.clone();
-        self.change(&Change::DeleteQueue { name }, work).is_ok()
-    }
-
     /// A queue with a limit on idleness was used just now.
     pub(super) fn watch_idle(&mut self, id: QueueId, now: Millis) {
         let Some(queue) = self.visible.queue_by_id(id) else {

@@ -129,8 +129,11 @@ pub enum Command {
     Hold,
     Resume,
     /// The session is gone: everything attached is detached, what it owned is deleted, what it
-    /// held is released. Its door has settled before what must be counted.
-    End,
+    /// held is released. Its door has settled before what must be counted. The token is answered
+    /// when that is done and durable; it may take a while if that is much.
+    End {
+        token: Option<Token>,
+    },
 }
 
 /// When a queue may be deleted.

@@ -1,16 +1,16 @@
 //! The end of a session that has very much: it goes in parts, so that nobody is held up.
 
-use broker::event::{Answer, Effects};
-use broker::id::{ConsumerId, Durability, SessionId};
+use broker::event::{Answer, Effects, Event};
+use broker::id::{ConsumerId, Durability, SessionId, Token};
 use broker::pass::{Command, ConsumerOptions, Credit, Mode, Sharing};
 use broker::topology::{Change, QueueSpec};
 
 use super::world::{World, queue};
 
 const S: SessionId = SessionId(7);
-const OWNED: usize = 100;
-/// What one pass may take away at most.
-const PART_MAX: usize = 32;
+const OWNED: usize = 200;
+/// What a millisecond may take away at most, and a turn that had begun before.
+const PART_MAX: usize = 40;
 
 fn own(world: &mut World, number: usize) {
     let name = format!("own{number}");
@@ -37,29 +37,52 @@ fn own(world: &mut World, number: usize) {
     assert_eq!(attached, Some(Ok(Answer::Done)));
 }
 
-#[test]
-fn a_session_that_owns_much_ends_in_parts() {
-    let mut world = World::new();
-    (0..OWNED).for_each(|number| own(&mut world, number));
-    let mut left = world.node.topology().queue_count();
-    let others = left - OWNED;
-    world.pass.push(S, Command::End);
-    let mut steps = 0;
-    loop {
+/// Takes steps as the clock goes on, until only so many queues are left; tells how many each of them
+/// took away.
+fn steps(world: &mut World, left: usize) -> Vec<usize> {
+    let mut steps = Vec::new();
+    while world.node.topology().queue_count() > left {
+        let before = world.node.topology().queue_count();
         let pass = std::mem::take(&mut world.pass);
         let mut effects = Effects::default();
         world.node.handle(pass, world.now, &mut effects);
         world.node.advance(world.now, &world.bodies, &mut effects);
         assert!(effects.frames.is_empty(), "nothing of it is logged");
-        let before = std::mem::replace(&mut left, world.node.topology().queue_count());
-        assert!(before - left <= PART_MAX);
-        steps += 1;
-        if !world.node.has_work() {
-            break;
+        steps.push(before - world.node.topology().queue_count());
+        if let Some(deadline) = world.node.deadline() {
+            world.now = world.now.max(deadline);
         }
     }
-    assert_eq!(left, others);
-    // Consumers first, then queues.
-    assert!(steps >= 2 * OWNED / PART_MAX, "{steps} steps");
+    steps
+}
+
+#[test]
+fn a_session_that_owns_much_ends_in_parts() {
+    let mut world = World::new();
+    (0..OWNED).for_each(|number| own(&mut world, number));
+    let others = world.node.topology().queue_count() - OWNED;
+    let begin = world.now;
+    world.pass.push(S, Command::End { token: None });
+    let steps = steps(&mut world, others);
+    assert!(steps.iter().all(|gone| *gone <= PART_MAX), "{steps:?}");
+    assert!(world.now.since(begin) >= (OWNED / PART_MAX) as u64);
     world.compare_with_replay();
+}
+
+/// Somebody who has little does not wait for somebody who has much.
+#[test]
+fn sessions_end_by_turns() {
+    let mut world = World::new();
+    (0..OWNED).for_each(|number| own(&mut world, number));
+    world.pass.push(S, Command::End { token: None });
+    let token = Token(77);
+    let end = Command::End { token: Some(token) };
+    world.pass.push(SessionId(8), end);
+    let others = world.node.topology().queue_count() - OWNED;
+    let is_answer = |event: &Event| matches!(event, Event::Done { token: of, .. } if *of == token);
+    while !world.events.iter().any(is_answer) {
+        world.run();
+        assert!(world.node.topology().queue_count() > others + OWNED / 2);
+        world.now = world.now.plus(1);
+    }
 }

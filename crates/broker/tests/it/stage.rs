@@ -239,7 +239,7 @@ impl Stage {
             }
             "hold" => self.world.pass.push(session, Command::Hold),
             "resume" => self.world.pass.push(session, Command::Resume),
-            "end" => self.world.pass.push(session, Command::End),
+            "end" => self.world.pass.push(session, Command::End { token: None }),
             "tick" => self.world.tick(duration(plain[1])),
             "disk" => self.world.node.disk_full(plain[1] == "full"),
             "sync" => self.world.sync(),

@@ -211,9 +211,9 @@ fn strange_questions_are_answered() {
     asked += 9;
     world.run();
     for session in [S, SessionId(u64::MAX)] {
-        world.pass.push(session, Command::End);
+        world.pass.push(session, Command::End { token: None });
         world.pass.push(session, Command::Resume);
-        world.pass.push(session, Command::End);
+        world.pass.push(session, Command::End { token: None });
     }
     world.run();
     let answers = world.events.iter().filter(|event| match event {

@@ -143,7 +143,7 @@ impl Story {
                 self.declare(name);
             }
             86..94 => self.world.tick(2000),
-            _ => self.world.pass.push(SESSION, Command::End),
+            _ => self.world.pass.push(SESSION, Command::End { token: None }),
         }
     }
 

@@ -8,6 +8,7 @@ use super::conversation::{At, Capabilities, Conversation, Notice, Stage, Turn};
 use super::fault::{Fault, VHOST};
 use super::sasl::{self, MECHANISMS};
 use super::settings::{CLOSE_GRACE_MS, SILENT_GRACE_MS};
+use super::waiting::What;
 use crate::door::Closing;
 
 const LOCALES: &[u8] = b"en_US";
@@ -225,24 +226,17 @@ impl Conversation {
         self.ended = true;
         self.channels.clear();
         self.consumers.clear();
-        self.command(Command::End, turn);
+        self.command(Command::End { token: None }, turn);
     }
 
-    /// The client leaves: channels first, so that what it has acknowledged is kept and what it
-    /// holds is there for others before it hears that it is gone.
+    /// The client leaves. Before it hears that it is gone, what it has acknowledged is kept, what it
+    /// held is there for others, and what it owned is gone.
     fn leave(&mut self, ids: (u16, u16), turn: &mut Turn<'_, '_>) {
-        let first = self.new_token();
-        let mut left = 1;
-        while let Some((number, _)) = self.channels.first_key_value() {
-            left += self.detach_channel(*number, turn);
-        }
-        self.command(Command::Barrier { token: first }, turn);
-        let (at, what) = (At { channel: 0, ids }, super::waiting::What::Farewell);
-        self.waiting = Some(super::waiting::Waiting {
-            first,
-            left,
-            at,
-            what,
+        self.ended = true;
+        self.channels.clear();
+        self.consumers.clear();
+        self.ask(At { channel: 0, ids }, What::Farewell, turn, |token| {
+            Command::End { token: Some(token) }
         });
     }
 

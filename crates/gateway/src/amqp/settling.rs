@@ -1,5 +1,7 @@
 //! Acknowledgement, refusal, return.
 
+use std::collections::BTreeMap;
+
 use amqp::{DeliveryTag, Method};
 use broker::id::{Position, QueueId};
 use broker::pass::{Outcome, Positions};
@@ -9,22 +11,13 @@ use super::conversation::{Conversation, Turn};
 use super::fault::Fault;
 use super::unsettled::{Held, Unsettled};
 
-/// Positions of several queues, each queue once, in the order in which they were met.
+/// Positions of several queues, each queue once.
 #[derive(Default)]
-struct PerQueue(Vec<(QueueId, Vec<Position>)>);
+struct PerQueue(BTreeMap<QueueId, Vec<Position>>);
 
 impl PerQueue {
     fn add(&mut self, held: Held) {
-        // Nearly always one queue, and then the last one.
-        match self
-            .0
-            .iter_mut()
-            .rev()
-            .find(|(queue, _)| *queue == held.queue)
-        {
-            Some((_, positions)) => positions.push(held.position),
-            None => self.0.push((held.queue, vec![held.position])),
-        }
+        self.0.entry(held.queue).or_default().push(held.position);
     }
 }
 

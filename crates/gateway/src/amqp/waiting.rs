@@ -7,7 +7,6 @@ use broker::event::{Answer, QueueStatus};
 use broker::id::{ConsumerId, Durability, QueueId, Token};
 use broker::pass::{Command, Mode};
 use broker::refusal::Refusal;
-use broker::topology::Change;
 
 use super::conversation::{At, Conversation, LIFE_MAX, Turn};
 use super::exchange::ExchangeDeclaration;
@@ -127,12 +126,9 @@ pub(super) enum What {
     CloseChannel,
     /// A channel was closed by us.
     Rest,
-    /// The client closes the connection; what it owns may still be there.
+    /// The client closes the connection.
     Farewell,
 }
-
-/// So much of what a session owns goes at once when it says farewell, so that nobody is held up.
-const FAREWELL_SLICE: usize = 32;
 
 impl Conversation {
     /// A command was answered.
@@ -278,29 +274,14 @@ impl Conversation {
             }
             What::CloseChannel => self.send(channel, &Method::ChannelCloseOk, turn),
             What::Rest => {}
-            What::Farewell => self.farewell(at, turn),
+            What::Farewell => self.part(turn),
         }
         Ok(())
     }
 
-    /// Exclusive queues go before close-ok.
-    fn farewell(&mut self, at: At, turn: &mut Turn<'_, '_>) {
-        if turn.cx.topology.owned_by(self.session).next().is_none() {
-            return self.part(turn);
-        }
-        let change = Change::EndSession {
-            session: self.session,
-            at_most: FAREWELL_SLICE,
-        };
-        self.ask(at, What::Farewell, turn, |token| Command::Change {
-            token,
-            change,
-        });
-    }
-
     /// Takes a channel apart: its consumers are detached and what it held is released. Answers
     /// how many commands will be answered.
-    pub fn detach_channel(&mut self, number: u16, turn: &mut Turn<'_, '_>) -> u32 {
+    fn detach_channel(&mut self, number: u16, turn: &mut Turn<'_, '_>) -> u32 {
         let Some(mut channel) = self.channels.remove(&number) else {
             return 0;
         };

@@ -159,7 +159,7 @@ impl Connection {
     pub fn end(&mut self, cx: &mut Context<'_>) {
         self.returning.then_end = !self.returning.rest.is_empty();
         if !self.returning.then_end {
-            cx.pass.push(self.session, Ask::End);
+            cx.pass.push(self.session, Ask::End { token: None });
         }
     }
 

@@ -381,7 +381,7 @@ impl Door for RemotingDoor {
             self.pending.retain(|waiting| {
                 waiting.asker.session != session || waiting.what.outlives_its_asker()
             });
-            cx.pass.push(session, Command::End);
+            cx.pass.push(session, Command::End { token: None });
         }
     }
 

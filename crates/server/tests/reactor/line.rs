@@ -306,7 +306,7 @@ impl Door for LineDoor {
             self.sessions.remove(&session).is_some(),
             "closed is heard once"
         );
-        cx.pass.push(session, Command::End);
+        cx.pass.push(session, Command::End { token: None });
         self.gauge.closed.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -71,7 +71,7 @@ impl Door for Porch {
 
     fn closed(&mut self, session: SessionId, cx: &mut Context<'_>) {
         self.known.remove(&session);
-        cx.pass.push(session, Command::End);
+        cx.pass.push(session, Command::End { token: None });
         self.gauge.closed.fetch_add(1, Ordering::SeqCst);
     }
 

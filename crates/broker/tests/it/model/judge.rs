@@ -110,7 +110,7 @@ impl Model {
             }
             assert!(ended, "a browser ends");
         }
-        self.world.pass.push(session, Command::End);
+        self.world.pass.push(session, Command::End { token: None });
         self.world.run();
         self.world.durability = durability;
         present

@@ -312,7 +312,7 @@ impl Model {
 
     fn end_session(&mut self) {
         let session = SessionId(1 + self.chance.below(3));
-        self.world.pass.push(session, Command::End);
+        self.world.pass.push(session, Command::End { token: None });
         self.consumers.retain(|_, (s, _)| *s != session);
         for message in self.messages.values_mut() {
             if message.held.is_some_and(|(s, ..)| s == session) {

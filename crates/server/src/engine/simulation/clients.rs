@@ -320,7 +320,7 @@ impl Story {
     }
 
     fn end_session(&mut self, session: SessionId) {
-        self.world.pass.push(session, Command::End);
+        self.world.pass.push(session, Command::End { token: None });
         self.receivers.retain(|_, r| r.session != session);
         self.held_back.remove(&session);
         self.asks.retain(|_, ask| match ask {

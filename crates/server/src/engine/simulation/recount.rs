@@ -101,7 +101,7 @@ impl Story {
             }
         }
         let listings = self.list_partitions()?;
-        self.world.pass.push(OWN, Command::End);
+        self.world.pass.push(OWN, Command::End { token: None });
         self.world.rest()?;
         self.world.seen.clear();
 
