@@ -259,6 +259,24 @@ def hoarding(ports, heard):
     again(heard, work)
 
 
+def crowding(ports, heard):
+    """Twenty thousand consumers on one queue, each holding a message that it never acknowledges, gone at once."""
+
+    def work():
+        client = Amqp(ports["amqp"])
+        queue = f"crowd-{os.getpid()}"
+        client.send(declare(1, queue, bits=4))
+        client.expect(50, 11)
+        client.send(method(2, 20, 10, b"\0"))
+        for number in range(1, 20_000):
+            client.send(consume(1 + number % 2, queue, f"t{number}"))
+            client.expect(60, 21)
+            client.send(publish(1, queue, BODY))
+        client.socket.close()
+
+    again(heard, work)
+
+
 def unfinished(ports, heard):
     """A large body on every channel, none of them ever whole."""
 
@@ -286,7 +304,7 @@ def babbling(ports, heard):
     again(heard, work)
 
 
-ABUSERS = [silent, dripping, guessing, deaf, hoarding, unfinished, babbling]
+ABUSERS = [silent, dripping, guessing, deaf, hoarding, crowding, unfinished, babbling]
 
 
 def abuse(abuser, ports, told):
