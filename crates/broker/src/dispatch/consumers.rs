@@ -9,6 +9,11 @@ use crate::ledger::Ledger;
 use crate::pass::{ConsumerOptions, Credit, Mode, Sharing, TakeOver};
 use crate::refusal::{Kind, Refusal};
 
+/// What costs as much as to detach a consumer: to look at so many messages that are out, or to take
+/// so many back.
+const SCANNED_PER_COST: usize = 128;
+const RETURNED_PER_COST: usize = 4;
+
 #[derive(Debug, Default)]
 pub(super) struct Session {
     pub consumers: BTreeSet<ConsumerId>,
@@ -21,7 +26,8 @@ pub(super) struct Session {
 /// What came of a step of ending a session.
 #[derive(Debug, Default)]
 pub struct Ended {
-    pub detached: usize,
+    /// What it cost; to detach a consumer costs 1.
+    pub cost: usize,
     /// Queues that have lost their last consumer.
     pub idle: Vec<QueueId>,
     /// There is more to end.
@@ -265,7 +271,7 @@ impl Dispatch {
             return Ended::default();
         };
         let gone: Vec<_> = state.consumers.iter().take(at_most).copied().collect();
-        let detached = gone.len();
+        let mut cost = gone.len();
         let mut idle: Vec<_> = gone
             .into_iter()
             .filter_map(|id| self.detach(id, ledger))
@@ -275,7 +281,7 @@ impl Dispatch {
         let state = self.session(session);
         if !state.consumers.is_empty() {
             return Ended {
-                detached,
+                cost,
                 idle,
                 has_more: true,
             };
@@ -292,6 +298,7 @@ impl Dispatch {
                 .map(|(position, _)| *position)
                 .collect();
             held.sort_unstable();
+            cost += state.out.len() / SCANNED_PER_COST + held.len() / RETURNED_PER_COST;
             for position in held {
                 state.give_back(position, true);
             }
@@ -299,7 +306,7 @@ impl Dispatch {
         }
         self.sessions.remove(&session);
         Ended {
-            detached,
+            cost,
             idle,
             has_more: false,
         }

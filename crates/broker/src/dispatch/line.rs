@@ -54,6 +54,8 @@ pub(super) struct Line {
     active: Option<ConsumerId>,
     browsers: usize,
     soles: usize,
+    /// Browsers, and those with a filter.
+    choosy: usize,
     last_turn: u64,
 }
 
@@ -61,6 +63,11 @@ impl Line {
     /// How many receive, rather than browse.
     pub fn receivers(&self) -> usize {
         self.all.len() - self.browsers
+    }
+
+    /// Whether what is next for one is next for each.
+    pub fn all_take_all(&self) -> bool {
+        self.choosy == 0
     }
 
     pub fn ids(&self) -> impl Iterator<Item = ConsumerId> + '_ {
@@ -91,6 +98,7 @@ impl Line {
         self.all.insert(id);
         self.browsers += usize::from(consumer.browses());
         self.soles += usize::from(consumer.is_sole());
+        self.choosy += usize::from(!consumer.takes_all());
         if consumer.takes_turns() {
             self.in_turns.insert(consumer.place, id);
             let active = self.active.map(|active| &others[&active]);
@@ -112,6 +120,7 @@ impl Line {
         self.unlist(id, gone);
         self.browsers -= usize::from(gone.browses());
         self.soles -= usize::from(gone.is_sole());
+        self.choosy -= usize::from(!gone.takes_all());
         self.in_turns.remove(&gone.place);
         if self.active == Some(id) {
             self.active = self.in_turns.values().next().copied();

@@ -169,7 +169,7 @@ impl Dispatch {
         };
         Some(QueueStatus {
             ready: state.ready(known),
-            unsettled: state.leased(),
+            unsettled: state.leased,
             consumers: u32::try_from(state.line.receivers()).unwrap_or(u32::MAX),
         })
     }

@@ -22,6 +22,8 @@ pub(super) struct QueueDispatch {
     /// Whether it counts as redelivered.
     pub returned: BTreeMap<Position, bool>,
     pub out: IdMap<Position, Out>,
+    /// How many of them are leased.
+    pub leased: u64,
     /// What an earlier life of this process may have handed out.
     pub redelivered_below: Position,
     /// Where the offered mark will be when everything that is wanted is logged.
@@ -78,11 +80,6 @@ impl QueueDispatch {
             .saturating_sub(self.out.len() as u64 + self.purging)
     }
 
-    pub fn leased(&self) -> u64 {
-        let leased = |out: &&Out| matches!(out, Out::Leased { .. });
-        self.out.values().filter(leased).count() as u64
-    }
-
     /// The first free position at or after `from`.
     pub fn next_free(&self, known: &QueueLedger, from: Position) -> Option<Position> {
         let returned = self.returned.range(from..).next();
@@ -125,12 +122,23 @@ impl QueueDispatch {
 
     pub fn take_out(&mut self, position: Position, out: Out) {
         self.returned.remove(&position);
-        self.out.insert(position, out);
+        self.set_out(position, Some(out));
+    }
+
+    /// Returns what it was.
+    pub fn set_out(&mut self, position: Position, out: Option<Out>) -> Option<Out> {
+        let is_leased = |out: Option<Out>| u64::from(matches!(out, Some(Out::Leased { .. })));
+        let was = match out {
+            Some(out) => self.out.insert(position, out),
+            None => self.out.remove(&position),
+        };
+        self.leased = self.leased + is_leased(out) - is_leased(was);
+        was
     }
 
     /// An out position is free again.
     pub fn give_back(&mut self, position: Position, redelivered: bool) {
-        let was = self.out.remove(&position);
+        let was = self.set_out(position, None);
         self.returned.insert(position, redelivered);
         if let Some(strands) = &mut self.strands {
             strands.returned(position, was == Some(Out::Returning));
@@ -141,7 +149,7 @@ impl QueueDispatch {
 
     /// A position is settled.
     pub fn forget(&mut self, position: Position) {
-        let was = self.out.remove(&position);
+        let was = self.set_out(position, None);
         if let Some(strands) = &mut self.strands {
             strands.settled(position, was == Some(Out::Returning));
         }

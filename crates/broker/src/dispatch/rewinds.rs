@@ -37,17 +37,66 @@ impl Rewinds {
         if consumer.rewinds_heard == self.last {
             return;
         }
-        let heard = self
-            .kept
-            .partition_point(|(number, _)| *number <= consumer.rewinds_heard);
-        if let Some((_, position)) = self.kept.get(heard) {
-            consumer.scan = consumer.scan.min(*position);
+        if let Some(position) = self.since(consumer.rewinds_heard) {
+            consumer.scan = consumer.scan.min(position);
         }
         consumer.rewinds_heard = self.last;
+    }
+
+    /// The lowest position behind a number.
+    fn since(&self, heard: u64) -> Option<Position> {
+        let first = self.kept.partition_point(|(number, _)| *number <= heard);
+        self.kept.get(first).map(|(_, position)| *position)
     }
 
     /// The number of the last one, for whoever comes now.
     pub fn last(&self) -> u64 {
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody misses a position that he has to go back to, and who looks often goes back no further
+    /// than he must.
+    #[test]
+    fn everybody_hears_of_every_rewind() {
+        let mut random = 7_u64;
+        let mut rewinds = Rewinds::default();
+        // Of each: when it listens, how far it has heard, and the lowest position since then.
+        let mut listeners: Vec<_> = [1, 3, 10, 100].map(|every| (every, 0, None)).into();
+        for round in 1..5_000_u64 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let position = Position((random >> 33) % 1000);
+            rewinds.push(position);
+            for (every, heard, lowest) in &mut listeners {
+                *lowest = Some(lowest.map_or(position, |at: Position| at.min(position)));
+                if round % *every == 0 {
+                    let back = rewinds.since(*heard).expect("something was pushed");
+                    let must = lowest.take().expect("something was pushed");
+                    assert!(back == must || *every > REWINDS_MAX as u64 && back < must);
+                    *heard = rewinds.last();
+                }
+            }
+            assert!(rewinds.kept.len() <= REWINDS_MAX);
+        }
+    }
+
+    #[test]
+    fn who_looks_seldom_goes_back_further() {
+        let mut rewinds = Rewinds::default();
+        (10..=50).map(Position).for_each(|at| rewinds.push(at));
+        assert_eq!(rewinds.since(0), Some(Position(10)));
+        assert_eq!(
+            rewinds.since(1),
+            Some(Position(10)),
+            "11, if it were remembered"
+        );
+        assert_eq!(rewinds.since(40), Some(Position(50)));
+        assert_eq!(rewinds.since(41), None);
     }
 }

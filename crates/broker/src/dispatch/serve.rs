@@ -120,6 +120,8 @@ impl Step<'_> {
                     at = at.after();
                     is_bare = queue.next_free(self.known, Position(0)).is_none();
                 }
+                // The others would wait for the same.
+                Next::Stalled if queue.line.all_take_all() && queue.strands.is_none() => return,
                 Next::Stalled => at = at.after(),
             }
         }

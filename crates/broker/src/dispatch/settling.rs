@@ -44,7 +44,7 @@ impl Dispatch {
                 if lease.is_none() {
                     return;
                 }
-                state.out.insert(position, Out::Returning);
+                state.set_out(position, Some(Out::Returning));
                 if let Some(strands) = &mut state.strands {
                     strands.returning(position);
                 }

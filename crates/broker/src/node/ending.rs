@@ -14,9 +14,8 @@ use crate::topology::Change;
 
 /// About a tenth of a millisecond's work.
 const SPENT_MAX: usize = 256;
-/// What it costs to detach a consumer.
-const DETACHED: usize = 1;
-/// What it costs to delete a queue or an address, and to tell everybody.
+/// What it costs to delete a queue or an address and to tell everybody, when it costs 1 to detach a
+/// consumer.
 const DELETED: usize = 8;
 /// One session's turn: so many consumers, and when it has no more, so many queues and addresses.
 const CONSUMERS_MAX: usize = 32;
@@ -122,7 +121,7 @@ impl Node {
         for durability in [Durability::Durable, Durability::Volatile] {
             let shard = self.shard_of(durability);
             let ended = shard.dispatch.end(session, CONSUMERS_MAX, &shard.ledger);
-            self.endings.spent += ended.detached * DETACHED;
+            self.endings.spent += ended.cost;
             has_more |= ended.has_more;
             for queue in ended.idle {
                 self.unused(queue, work);
