@@ -519,6 +519,11 @@ impl Engine {
         );
     }
 
+    /// What goes in parts does so no more: nobody is left who could be held up.
+    pub fn hurry(&mut self) {
+        self.node.go_in_parts(usize::MAX, usize::MAX);
+    }
+
     /// Whether [`Engine::close`] need not wait for a checkpoint that is being written.
     pub fn can_close(&self) -> bool {
         self.bodies.store.can_checkpoint()

@@ -379,6 +379,8 @@ impl Reactor {
     /// becomes durable, and the next start finds a checkpoint.
     fn leave(mut self) -> Result<(), Fault> {
         self.listeners.clear();
+        self.core.engine.hurry();
+        self.stirred = true;
         for door in self.doors.each() {
             self.core.with(|cx| door.stopping(cx));
         }

@@ -30,6 +30,8 @@ pub struct Ended {
     pub cost: usize,
     /// Queues that have lost their last consumer.
     pub idle: Vec<QueueId>,
+    /// What it held of a queue and is too much to be given back at once.
+    pub held: Option<(QueueId, Vec<Position>)>,
     /// There is more to end.
     pub has_more: bool,
 }
@@ -264,51 +266,82 @@ impl Dispatch {
         }
     }
 
-    /// The session is gone; so many of its consumers go now, and with the last of them what it holds
-    /// is free again.
-    pub fn end(&mut self, session: SessionId, at_most: usize, ledger: &Ledger) -> Ended {
+    /// The session is gone: for about so much its consumers go now, and when there are none left, what
+    /// it holds is free again.
+    pub fn end(
+        &mut self,
+        session: SessionId,
+        cost_max: usize,
+        settled_max: usize,
+        ledger: &Ledger,
+    ) -> Ended {
+        let mut ended = Ended::default();
         let Some(state) = self.sessions.get(&session) else {
-            return Ended::default();
+            return ended;
         };
-        let gone: Vec<_> = state.consumers.iter().take(at_most).copied().collect();
-        let mut cost = gone.len();
-        let mut idle: Vec<_> = gone
-            .into_iter()
-            .filter_map(|id| self.detach(id, ledger))
-            .collect();
-        idle.sort_unstable();
-        idle.dedup();
+        let gone: Vec<_> = state.consumers.iter().take(cost_max).copied().collect();
+        ended.cost = gone.len();
+        let idle = gone.into_iter().filter_map(|id| self.detach(id, ledger));
+        ended.idle = idle.collect();
+        ended.idle.sort_unstable();
+        ended.idle.dedup();
+        while ended.cost < cost_max
+            && ended.held.is_none()
+            && let Some(queue) = self.session(session).holds.pop_first()
+        {
+            ended.cost += 1;
+            self.release(session, queue, settled_max, ledger, &mut ended);
+        }
         let state = self.session(session);
-        if !state.consumers.is_empty() {
-            return Ended {
-                cost,
-                idle,
-                has_more: true,
-            };
+        ended.has_more = !(state.consumers.is_empty() && state.holds.is_empty());
+        if !ended.has_more && ended.held.is_none() {
+            self.sessions.remove(&session);
         }
-        for queue in std::mem::take(&mut state.holds) {
-            let Some(state) = self.queues.get_mut(&queue) else {
-                continue;
-            };
-            state.gets.retain(|get| get.session != session);
-            let mut held: Vec<_> = state
-                .out
-                .iter()
-                .filter(|(_, out)| matches!(out, Out::Leased { session: s, .. } if *s == session))
-                .map(|(position, _)| *position)
-                .collect();
-            held.sort_unstable();
-            cost += state.out.len() / SCANNED_PER_COST + held.len() / RETURNED_PER_COST;
-            for position in held {
-                state.give_back(position, true);
-            }
-            self.mark_dirty(queue, ledger);
+        ended
+    }
+
+    /// What a session that is over holds of a queue is free again, unless it is too much for once.
+    fn release(
+        &mut self,
+        session: SessionId,
+        queue: QueueId,
+        settled_max: usize,
+        ledger: &Ledger,
+        ended: &mut Ended,
+    ) {
+        let Some(state) = self.queues.get_mut(&queue) else {
+            return;
+        };
+        state.gets.retain(|get| get.session != session);
+        let is_his =
+            |out: &Out| matches!(out, Out::Leased { session: holder, .. } if *holder == session);
+        let his = state.out.iter().filter(|(_, out)| is_his(out));
+        let mut held: Vec<_> = his.map(|(position, _)| *position).collect();
+        held.sort_unstable();
+        ended.cost += state.out.len() / SCANNED_PER_COST;
+        if held.len() > settled_max {
+            ended.held = Some((queue, held));
+            return;
         }
-        self.sessions.remove(&session);
-        Ended {
-            cost,
-            idle,
-            has_more: false,
+        ended.cost += held.len() / RETURNED_PER_COST;
+        for position in held {
+            state.give_back(position, true);
         }
+        self.mark_dirty(queue, ledger);
+    }
+
+    /// Nothing is handed out of this queue.
+    pub fn pause(&mut self, queue: QueueId) {
+        if let Some(state) = self.queues.get_mut(&queue) {
+            state.paused += 1;
+        }
+    }
+
+    /// Ends one pause.
+    pub fn unpause(&mut self, queue: QueueId, ledger: &Ledger) {
+        if let Some(state) = self.queues.get_mut(&queue) {
+            state.paused = state.paused.saturating_sub(1);
+        }
+        self.mark_dirty(queue, ledger);
     }
 }

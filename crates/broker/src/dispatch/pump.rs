@@ -41,6 +41,10 @@ impl Dispatch {
             return;
         };
         queue.is_dirty = false;
+        if queue.paused > 0 {
+            self.queues.insert(id, queue);
+            return;
+        }
         let mut step = Step {
             id,
             shard: self.shard,

@@ -35,6 +35,8 @@ pub(super) struct QueueDispatch {
     pub purging: u64,
     pub stall: Option<Stall>,
     pub is_dirty: bool,
+    /// So often was it asked not to hand out anything.
+    pub paused: u32,
     /// When the head is looked at for expiry.
     pub check: Option<Millis>,
     /// What is here and above came since the last step: it may be taken though it expires at once.

@@ -5,7 +5,7 @@ use super::queues::no_queue;
 use super::shard::Shard;
 use super::work::{Lane, Transaction, Work};
 use crate::event::{Answer, Effects, Event};
-use crate::id::{Millis, PartitionId, QueueId, SessionId, Token};
+use crate::id::{Millis, PartitionId, Position, QueueId, SessionId, Token};
 use crate::ledger::{Decision, Fact};
 use crate::pass::{Command, Outcome, Pass, Positions};
 use crate::refusal::Refusal;
@@ -31,7 +31,7 @@ impl Node {
         while let Some((session, token)) = self.waits.pop(&self.log, &self.volatile) {
             self.barrier(session, token, &mut work);
         }
-        self.end_some(&mut work);
+        self.go_on(&mut work);
         self.take_facts(&mut work);
         let mut commands = commands.into_iter();
         while let Some((session, command)) = commands.next() {
@@ -39,8 +39,17 @@ impl Node {
                 self.refuse(session, command, &mut commands, &mut work);
                 continue;
             }
+            if matches!(command, Command::Begin) {
+                self.settle_rest(session, &mut work);
+            }
+            let Some(command) = self.keep(session, command) else {
+                continue;
+            };
             self.carry_out(session, command, &mut work);
             self.take_facts(&mut work);
+            if work.transaction.is_none() {
+                self.go_on(&mut work);
+            }
         }
         assert!(
             work.transaction.is_none(),
@@ -51,7 +60,7 @@ impl Node {
     }
 
     /// Moves what dispatch wants logged into the frames in the making.
-    fn take_facts(&mut self, work: &mut Work<'_>) {
+    pub(super) fn take_facts(&mut self, work: &mut Work<'_>) {
         let (facts, must_sync) = self.log.dispatch.take_facts();
         work.log.assembly.must_sync |= must_sync;
         facts.for_each(|fact| work.fact(fact));
@@ -59,7 +68,7 @@ impl Node {
         facts.for_each(|fact| work.volatile.assembly.fact(fact));
     }
 
-    fn carry_out(&mut self, session: SessionId, command: Command, work: &mut Work<'_>) {
+    pub(super) fn carry_out(&mut self, session: SessionId, command: Command, work: &mut Work<'_>) {
         match command {
             Command::Publish {
                 token,
@@ -154,9 +163,14 @@ impl Node {
                 queue,
                 positions,
                 outcome,
-            } => {
-                self.settle(session, queue, &positions, &outcome, work);
-            }
+            } => match positions {
+                Positions::Many(positions)
+                    if work.transaction.is_none() && self.is_much(&positions) =>
+                {
+                    self.settle_in_parts(session, queue, positions, outcome);
+                }
+                positions => self.settle(session, queue, positions.as_slice(), &outcome, work),
+            },
             Command::Read { token, read } => self.log.dispatch.reads.read(session, token, read),
             Command::Find { token, message } => {
                 let stored = message.index().0 > 0 && message.index() <= self.log.ledger.applied();
@@ -222,7 +236,7 @@ impl Node {
                     shard.dispatch.resume(session, &shard.ledger);
                 }
             }
-            Command::End { token } => self.end(session, token, work),
+            Command::End { token } => self.end(session, token),
         }
     }
 
@@ -257,16 +271,16 @@ impl Node {
         }
     }
 
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         session: SessionId,
         queue: QueueId,
-        positions: &Positions,
+        positions: &[Position],
         outcome: &Outcome,
         work: &mut Work<'_>,
     ) {
         let shard = self.shard(queue);
-        for position in positions.as_slice() {
+        for position in positions {
             shard
                 .dispatch
                 .settle(session, queue, *position, outcome, &shard.ledger);

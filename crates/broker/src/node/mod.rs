@@ -20,12 +20,12 @@
 //! or by a forward) is settled and stored in a frame behind that of the transaction: a crash
 //! between the two gives it back, as redelivered, though the commit was not answered then.
 
-mod ending;
 mod full;
 mod handle;
 mod live;
 mod moves;
 mod offline;
+mod parts;
 mod publish;
 mod queues;
 mod retention;
@@ -47,8 +47,8 @@ use crate::id::{Durability, Index, MessageRef, Millis, Position, QueueId, ShardI
 use crate::ledger::{Decision, Fact, PageOwner, Reason, entries_from};
 use crate::pass::Head;
 use crate::topology::{AddressSpec, BirthRule, Limits, Topology, TopologyFact};
-use ending::Endings;
 use moves::Moves;
+use parts::Parts;
 use retention::Retaining;
 use shard::{Pending, Shard};
 use timers::Timing;
@@ -98,7 +98,7 @@ pub struct Node {
     waits: Waits,
     /// Records of messages that are to be sent on.
     asked: Asked,
-    endings: Endings,
+    parts: Parts,
     /// When it was last advanced.
     advanced: Millis,
     /// New messages for the log are refused.
@@ -138,7 +138,7 @@ impl Node {
             retaining: Retaining::default(),
             waits: Waits::default(),
             asked: Asked::default(),
-            endings: Endings::default(),
+            parts: Parts::default(),
             advanced: Millis(0),
             disk_full: false,
         }
@@ -380,7 +380,7 @@ impl Node {
             idle,
             self.retaining.deadline(),
             self.asked.deadline(),
-            self.endings.deadline(),
+            self.parts.deadline(),
         ];
         shards.into_iter().chain(others).flatten().min()
     }

@@ -73,6 +73,16 @@ impl Positions {
     }
 }
 
+impl Outcome {
+    /// Whether the message can be handed out again from where it stood.
+    pub fn gives_back(&self) -> bool {
+        matches!(
+            self,
+            Outcome::Release | Outcome::ReleaseCounted | Outcome::ReleaseUntouched
+        )
+    }
+}
+
 /// How a delivery ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {

@@ -3,10 +3,10 @@
 
 mod bodies;
 mod chance;
-mod ending;
 mod golden;
 mod messages;
 mod model;
+mod parts;
 mod script;
 mod stage;
 mod strange;

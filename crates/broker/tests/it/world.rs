@@ -40,6 +40,7 @@ pub struct World {
     /// If given, the shard without a log spills when it has more pages in memory.
     pub volatile_pages_max: Option<usize>,
     next_page: u64,
+    settled_max: Option<usize>,
     /// The most pages that were in memory after a step; counted if given.
     pub resident_max: Option<usize>,
 }
@@ -147,6 +148,15 @@ impl World {
             volatile_pages_max: None,
             next_page: 0,
             resident_max: None,
+            settled_max: None,
+        }
+    }
+
+    /// Whether so few messages are settled in parts, all of them in the pass that asks for it.
+    pub fn settle_in_parts(&mut self, settled_max: Option<usize>) {
+        self.settled_max = settled_max;
+        if let Some(settled_max) = settled_max {
+            self.node.go_in_parts(settled_max, usize::MAX);
         }
     }
 
@@ -396,6 +406,7 @@ impl World {
         if let Some(retention) = self.retention {
             self.node.retain(retention);
         }
+        self.settle_in_parts(self.settled_max);
         self.node.recovered(self.now);
         self.run();
     }

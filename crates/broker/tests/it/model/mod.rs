@@ -89,6 +89,7 @@ impl Model {
             assert!(matches!(result, Some(Ok(_))));
         }
         world.durability = Sync::Held;
+        world.settle_in_parts(seed.is_multiple_of(2).then_some(1));
         if seed.is_multiple_of(3) {
             world.bodies.resident = Some(BTreeSet::new());
         }

@@ -334,6 +334,9 @@ impl World {
             match opened {
                 Ok(mut engine) => {
                     engine.node.keep_pages(4 + self.dice.below(4) as usize);
+                    if !self.life.is_multiple_of(2) {
+                        engine.node.go_in_parts(1, 64);
+                    }
                     self.engine = Some(engine);
                     self.life += 1;
                     return Ok(());

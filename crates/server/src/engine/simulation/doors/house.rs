@@ -209,6 +209,7 @@ impl House {
 
     /// The doors say that the server stops.
     pub fn say_goodbye(&mut self) -> Verdict {
+        self.world.engine().hurry();
         self.with(|doors, cx| doors.each().for_each(|door| door.stopping(cx)));
         Ok(self.turn()?)
     }
