@@ -21,6 +21,14 @@ pub(super) struct Session {
     pub holds: BTreeSet<QueueId>,
     /// Can take no more for now.
     pub held_back: bool,
+    /// Can take no more for ever.
+    pub over: bool,
+}
+
+impl Session {
+    pub fn takes(&self) -> bool {
+        !(self.held_back || self.over)
+    }
 }
 
 /// What came of a step of ending a session.
@@ -262,7 +270,7 @@ impl Dispatch {
     pub fn silence(&mut self, session: SessionId) {
         self.reads.end(session);
         if let Some(state) = self.sessions.get_mut(&session) {
-            state.held_back = true;
+            state.over = true;
         }
     }
 

@@ -241,14 +241,12 @@ fn is_served(
     consumer: &Consumer,
     sessions: &IdMap<SessionId, Session>,
 ) -> bool {
-    let held_back = sessions
-        .get(&consumer.session)
-        .is_some_and(|session| session.held_back);
+    let takes = sessions.get(&consumer.session).is_none_or(Session::takes);
     let has_turn = match (queue.line.active(), consumer.options.sharing) {
         _ if consumer.browses() => true,
         (None, _) => true,
         (Some(active), Sharing::Active(_)) => active == id,
         (Some(_), Sharing::Shared | Sharing::Sole) => false,
     };
-    has_turn && !held_back
+    has_turn && takes
 }

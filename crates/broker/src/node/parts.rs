@@ -3,8 +3,8 @@
 //! settled by the thousands.
 //!
 //! So much may be spent in a millisecond; what is beyond it waits. What little most sessions have
-//! goes at once. What a session asks for behind such a settlement waits for it, but for its publishes;
-//! a queue to which messages come back in parts hands out nothing until all of them are there, so that
+//! goes at once. What a session asks for behind such a settlement waits for it, but for its publishes; a
+//! queue to which messages come back in parts hands out nothing until all of them are there, so that
 //! none is overtaken.
 
 use std::collections::VecDeque;
@@ -132,19 +132,21 @@ impl Node {
         }
     }
 
-    /// Keeps a command for later if its session waits for a settlement. Publishes do not wait.
+    /// Keeps a command for later if its session waits for a settlement. Neither publishes wait nor
+    /// what says how much can be sent to it.
     pub(super) fn keep(&mut self, session: SessionId, command: Command) -> Option<Command> {
-        match (self.parts.behind.get_mut(&session), command) {
-            (None, command) | (_, command @ Command::Publish { .. }) => Some(command),
-            (Some(behind), command) => {
-                let is_end = matches!(command, Command::End { .. });
+        let Some(behind) = self.parts.behind.get_mut(&session) else {
+            return Some(command);
+        };
+        match command {
+            Command::Publish { .. } | Command::Hold | Command::Resume => return Some(command),
+            Command::End { .. } => {
                 behind.push_back(command);
-                if is_end {
-                    self.silence(session);
-                }
-                None
+                self.silence(session);
             }
+            _ => behind.push_back(command),
         }
+        None
     }
 
     fn silence(&mut self, session: SessionId) {

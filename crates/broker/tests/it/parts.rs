@@ -221,13 +221,20 @@ fn a_transaction_begins_behind_a_large_settlement() {
 #[test]
 fn what_a_session_held_comes_back_before_its_end_is_told() {
     let (mut world, jobs, held) = hold_many();
+    let change = Change::DeclareQueue(queue("more"));
+    world.done(S, |token| Command::Change { token, change });
+    let more = world.queue("more");
+    attach(&mut world, S, ConsumerId(3), more);
     let token = world.token();
     // The acknowledgement of the second half is still under way.
     let (first, second) = held.split_at(MANY / 2);
     world.pass.push(S, settle(jobs, second, Outcome::Accept));
     world.pass.push(S, Command::End { token: Some(token) });
+    world.pass.push(S, Command::Resume);
+    publish(&mut world, more, None);
     let (steps, given) = wait_for(&mut world, token);
     assert!(steps > 0, "all of it went at once");
     assert!(given == first, "{} of {}", given.len(), first.len());
+    assert_eq!(delivered(&mut world, S), [], "nothing for who has gone");
     world.compare_with_replay();
 }
