@@ -101,6 +101,11 @@ impl Node {
         self.parts.spent_max = spent_max.max(1);
     }
 
+    /// Whether something waits for a later millisecond.
+    pub fn is_in_parts(&self) -> bool {
+        !self.parts.waiting.is_empty()
+    }
+
     /// The session is over. `token` is answered when everything of it is gone.
     pub(super) fn end(&mut self, session: SessionId, token: Option<Token>) {
         self.silence(session);
