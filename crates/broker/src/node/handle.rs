@@ -78,11 +78,7 @@ impl Node {
             } => {
                 self.publish(session, token, durable, volatile, producer, work);
             }
-            Command::Barrier { token } => {
-                if !self.waits.must(session, token, &self.log, &self.volatile) {
-                    self.barrier(session, token, work);
-                }
-            }
+            Command::Barrier { token } => self.wait(session, token, work),
             Command::Begin => work.transaction = Some(Transaction::default()),
             Command::Commit { token } => self.commit(session, token, work),
             Command::Change { token, change } => {
@@ -300,8 +296,15 @@ impl Node {
         }
     }
 
+    /// Answers when everything that was asked before is decided and durable.
+    pub(super) fn wait(&mut self, session: SessionId, token: Token, work: &mut Work<'_>) {
+        if !self.waits.must(session, token, &self.log, &self.volatile) {
+            self.barrier(session, token, work);
+        }
+    }
+
     /// Answers when everything that was decided before is durable.
-    pub(super) fn barrier(&mut self, session: SessionId, token: Token, work: &mut Work<'_>) {
+    fn barrier(&mut self, session: SessionId, token: Token, work: &mut Work<'_>) {
         let assembly = &mut work.log.assembly;
         assembly.done.push((session, token, Ok(Answer::Done)));
         if !assembly.facts.is_empty() || self.log.is_behind() {

@@ -280,7 +280,7 @@ impl Node {
         if has_more {
             self.parts.waiting.push_back(Job::End(session, token));
         } else if let Some(token) = token {
-            self.barrier(session, token, work);
+            self.wait(session, token, work);
         }
     }
 

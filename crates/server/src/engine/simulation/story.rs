@@ -318,7 +318,7 @@ impl Story {
 
     /// The process had to die, or a promise was broken.
     fn fall(&mut self, mut stop: Stop) -> Verdict {
-        for _ in 0..FALLS_MAX {
+        for fall in 1..=FALLS_MAX {
             let Stop::Fault(fault) = stop else {
                 return Err(stop);
             };
@@ -327,7 +327,7 @@ impl Story {
             })?;
             self.counts.note("fault");
             // Each start takes a segment, so that on a full disk no start succeeds in the end.
-            if self.world.once_in(3) {
+            if self.world.once_in(3) || fall > FALLS_MAX / 2 {
                 self.world.free_disk();
             }
             // What was told before counts.

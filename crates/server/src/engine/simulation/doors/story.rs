@@ -323,7 +323,7 @@ impl Story {
 
     /// The process had to die, or a promise was broken.
     fn fall(&mut self, mut stop: Stop) -> Verdict {
-        for _ in 0..FALLS_MAX {
+        for fall in 1..=FALLS_MAX {
             let Stop::Fault(fault) = stop else {
                 return Err(stop);
             };
@@ -332,7 +332,7 @@ impl Story {
             })?;
             self.counts.note("fault");
             // Each start takes a segment, so that on a full disk no start succeeds in the end.
-            if self.dice.below(3) == 0 {
+            if self.dice.below(3) == 0 || fall > FALLS_MAX / 2 {
                 self.house.world.free_disk();
             }
             match self.die() {
