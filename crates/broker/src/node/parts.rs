@@ -201,6 +201,9 @@ impl Node {
 
     /// As much as may be done now.
     pub(super) fn go_on(&mut self, work: &mut Work<'_>) {
+        if self.parts.waiting.is_empty() {
+            return;
+        }
         self.parts.pay(work.now);
         while let Some(job) = self.parts.next() {
             match job {

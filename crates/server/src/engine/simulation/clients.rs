@@ -47,7 +47,7 @@ impl Story {
     }
 
     pub fn session(&mut self) -> SessionId {
-        SessionId(2 + self.world.dice.below(SESSIONS))
+        self.sessions[self.world.dice.below(SESSIONS as u64) as usize]
     }
 
     pub fn number(&mut self) -> u64 {
@@ -314,13 +314,20 @@ impl Story {
     }
 
     pub fn end_sessions(&mut self) {
-        for session in 0..SESSIONS {
-            self.end_session(SessionId(2 + session));
+        for session in self.sessions {
+            self.end_session(session);
         }
     }
 
+    /// A session ends, and another one takes its place.
     fn end_session(&mut self, session: SessionId) {
         self.world.pass.push(session, Command::End { token: None });
+        self.last_session += 1;
+        for place in &mut self.sessions {
+            if *place == session {
+                *place = SessionId(self.last_session);
+            }
+        }
         self.receivers.retain(|_, r| r.session != session);
         self.held_back.remove(&session);
         self.asks.retain(|_, ask| match ask {

@@ -18,8 +18,8 @@ const STEPS: u64 = 150;
 const FALLS_MAX: usize = 12;
 /// Asks for what belongs to the story itself.
 pub(super) const OWN: SessionId = SessionId(1);
-/// Sessions of clients: 2, 3, 4.
-pub(super) const SESSIONS: u64 = 3;
+/// Sessions of clients at a time.
+pub(super) const SESSIONS: usize = 3;
 
 /// A message in one of the queues it was sent to, wherever it has gone from there.
 pub(super) type Key = (Queue, u64);
@@ -208,6 +208,8 @@ pub(super) struct Story {
     pub held_back: BTreeSet<SessionId>,
     pub next_number: u64,
     pub next_consumer: u64,
+    pub sessions: [SessionId; SESSIONS],
+    pub last_session: u64,
     /// Of the producer that numbers its messages: the last number, and what was not confirmed.
     pub sequence: u64,
     pub unconfirmed: BTreeMap<u64, u64>,
@@ -240,6 +242,8 @@ impl Story {
             held_back: BTreeSet::new(),
             next_number: 1,
             next_consumer: 1,
+            sessions: [2, 3, 4].map(SessionId),
+            last_session: 4,
             sequence: 0,
             unconfirmed: BTreeMap::new(),
             deleting: false,
