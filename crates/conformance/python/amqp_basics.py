@@ -96,6 +96,33 @@ def requeue_order(s):
     s.ok("requeue restores the original position")
 
 
+def thousands_at_once(s):
+    count = 10_000
+    bodies = [b"%d" % n for n in range(count)]
+    connection, other = s.open(), s.open()
+    channel, others = connection.channel(), other.channel()
+    queue = s.name("thousands")
+    channel.queue_declare(queue, durable=True)
+    for body in bodies:
+        channel.basic_publish("", queue, body, PERSISTENT)
+    seen, later = [], []
+    channel.basic_consume(queue, lambda c, m, p, b: seen.append((m.redelivered, b)))
+    s.until("all of them", 30, lambda: connection.process_data_events(0.05) or len(seen) == count)
+    channel.basic_nack(0, multiple=True, requeue=True)
+    s.until("all again", 30, lambda: connection.process_data_events(0.05) or len(seen) == 2 * count)
+    s.check([(True, body) for body in bodies] == seen[count:], "one nack returns all of them, in order")
+    others.basic_consume(queue, lambda c, m, p, b: later.append((m.redelivered, b, m.delivery_tag)))
+    connection.close()
+    s.until("all at the other", 30, lambda: other.process_data_events(0.05) or len(later) == count)
+    s.check([(True, body, n + 1) for n, body in enumerate(bodies)] == later, "a close returns all, in order")
+    others.basic_ack(count, multiple=True)
+    other.close()
+    connection = s.open()
+    s.equal(0, connection.channel().queue_delete(queue).method.message_count, "one ack settles all of them")
+    connection.close()
+    s.ok("ten thousand returned by one nack, by a close, and settled by one ack")
+
+
 def recover(s):
     connection = s.open()
     channel = connection.channel()
@@ -195,5 +222,5 @@ def global_qos(s):
     s.ok("global qos")
 
 
-run(publish_confirm_get, properties_travel, consume_and_ack, requeue_order, recover, large_body, mandatory,
-    purge_and_delete, fair_sharing, global_qos)
+run(publish_confirm_get, properties_travel, consume_and_ack, requeue_order, thousands_at_once, recover, large_body,
+    mandatory, purge_and_delete, fair_sharing, global_qos)
