@@ -12,8 +12,8 @@
 //! What was asked for by [`Load`](crate::event::Load) is answered by [`Node::record_loaded`],
 //! [`Node::record_gone`] or [`Node::page_loaded`]. A record may be asked for again before that, by
 //! another queue that needs it.
-//! A barrier, and a commit, are answered when the messages that were rejected before are where
-//! they should be, too.
+//! A barrier, a commit and the end of a session are answered when the messages that were rejected
+//! before are where they should be, too.
 //!
 //! Caveats: the volatile part of a transaction becomes visible when it is handed over, not when
 //! its durable part is synced. A message that a transaction has sent on (to a dead-letter address
